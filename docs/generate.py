@@ -32,7 +32,7 @@ from stream.engine.state.layout import (
     engine_fields,
     pause_fields,
 )
-from stream.observe import WORKER_UP, BridgeMetrics, Metrics
+from stream.observe import WORKER_UP, BridgeMetrics, IncidentMetrics, Metrics
 from stream.settings import json_schema
 from tests.prove import page as proofs
 
@@ -154,9 +154,9 @@ def _rule_keys(rule: Mapping[str, Any]) -> str:
     return "A rule has these keys:\n\n" + table(("key", "meaning"), rows)
 
 
-def metrics(shown: Metrics | BridgeMetrics) -> str:
-    """Every metric of a worker, or of the bridge."""
-    return _metric_table(shown.describe())
+def metrics(shown: Metrics | BridgeMetrics, prefix: str = "ember_") -> str:
+    """Every metric of a worker, of a bridge, or of the incidents, by the begin of its name."""
+    return _metric_table(row for row in shown.describe() if row[0].startswith(prefix))
 
 
 def host_metrics() -> str:
@@ -213,6 +213,7 @@ PARTS = {
     "metrics": lambda: metrics(Metrics(["telemetry"])),
     "host-metrics": host_metrics,
     "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
+    "incident-metrics": lambda: metrics(IncidentMetrics(OUTCOMES, RESULTS), "ember_incidents_"),
     "library": lambda: library_page.page(library_page.kept()),
     **{
         name: functools.partial(page.part, name, kept_result(result))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from ember_core.pipeline import FleetModel
@@ -20,10 +21,16 @@ from stream.kafka.worker import Worker
 
 from .channel_rules import contradictions
 from .codecs import Codec, make_codec
-from .configure import bundle_source, load_model, make_engine, other_window
-from .engine import TP, Engine, ModelVersion, model_version_of
+from .configure import (
+    bundle_source,
+    load_models,
+    make_engine,
+    models_of,
+    other_window,
+)
+from .engine import OTHER_KEYS, TP, AnyEngine, ModelVersion, ProfiledEngine, Profiles, version_of
 from .errors import UserError
-from .model_following import follow, start_learning, wait_for_bundle
+from .model_following import follow, start_learning, stop_learning, wait_for_bundles
 from .observe import (
     Health,
     HttpServer,
@@ -45,8 +52,9 @@ class Application:
 
     Args:
         settings: Settings of the service.
-        source: Source of the bundles of the model topic; None: the bundle is that of `model.path`.
-        folder: Folder of the first bundle of that topic.
+        sources: Sources of the bundles of model topics, by the pattern of their profile; without
+            any the bundles are in folders.
+        folders: Folders of the first bundles of these topics.
 
     Raises:
         UserError: If the bundle or a setting cannot be used.
@@ -57,18 +65,18 @@ class Application:
     def __init__(
         self,
         settings: Settings,
-        source: BundleSource | None = None,
-        folder: Path | None = None,
+        sources: Mapping[str, BundleSource] | None = None,
+        folders: Mapping[str, Path] | None = None,
     ) -> None:
         self.settings = settings
-        self._source = source
-        self.model: FleetModel = load_model(settings, folder)
+        self._sources = sources or {}
+        self.model: FleetModel | Profiles = load_models(settings, folders=folders)
         spill: SpillFiles | None = None
         if settings.state.max_disk_bytes:
             spill = SpillFiles(settings.state.directory / "spill", settings.state.max_disk_bytes)
-        self.engine: Engine = make_engine(settings, self.model, spill)
+        self.engine: AnyEngine = make_engine(settings, self.model, spill)
         self._tell_contradictions()
-        self._compare_with(load_shadow(settings))
+        self._compare_with(load_shadow(settings), settings.model.shadow_profile)
         self.metrics = Metrics(
             settings.engine_topics,
             rekeyed=settings.input.topics if settings.input.rekey else (),
@@ -98,7 +106,8 @@ class Application:
             keys=lambda: self.engine.active_keys,
             missing=self.engine.missing_channels,
             flagged=self.engine.flagged,
-            state_bytes=lambda: self.engine.active_keys * self.engine.row_bytes,
+            state_bytes=lambda: self.engine.state_bytes,
+            profiles=self._keys_by_profile,
             disk_bytes=lambda: 0 if spill is None else spill.used(),
             in_flight=lambda: self.worker.events_in_flight,
             moved=lambda: self.engine.moved,
@@ -110,9 +119,9 @@ class Application:
             self._switch_model,
             self._compare_with,
             self.metrics.reloaded,
-            None if source is None else self._load_newest,
+            self._load_newest if self._sources else None,
         )
-        if source is not None:
+        for source in self._sources.values():
             source.report_ignored(self.metrics.bundle_ignored)
         self.http = HttpServer(
             self.metrics,
@@ -127,49 +136,68 @@ class Application:
 
     def _tell_contradictions(self) -> None:
         """Log one sentence where the settings want other rows than the model was trained on."""
-        for detail in (
-            contradictions(self.model.recipe, self.model.channels, self.settings.channels.rules),
-            other_window(self.model.report.get("window"), self.settings),
-        ):
-            if detail:
-                _log.warning("rows_differ", detail=detail)
+        for pattern, model in models_of(self.model).items():
+            profile = {"profile": pattern} if pattern else {}
+            for detail in (
+                contradictions(model.recipe, model.channels, self.settings.channels.rules),
+                other_window(model.report.get("window"), self.settings),
+            ):
+                if detail:
+                    _log.warning("rows_differ", detail=detail, **profile)
 
-    def _codec(self, model: FleetModel) -> Codec:
+    def _keys_by_profile(self) -> Mapping[str, int]:
+        """Return the keys in memory by profile."""
+        engine = self.engine
+        if isinstance(engine, ProfiledEngine):
+            return engine.keys_by_profile()
+        return {OTHER_KEYS: engine.active_keys}
+
+    def _codec(self, model: FleetModel | Profiles) -> Codec:
         section = self.settings.input
         folder = self.settings.state.directory / "schemas"
         options = section.codec_options()
         return make_codec(section.codec, model.sources, **options, schema_folder=folder)
 
-    async def _load_newest(self, settings: Settings) -> FleetModel:
-        """Load the newest bundle of the model topic."""
-        assert self._source is not None
-        await asyncio.to_thread(self._source.require, settings.model.public_key)
-        bundle = await self._source.newest()
-        if bundle is None:
-            raise UserError(
-                "The model topic has no bundle any more. Expected one that is whole. Received: "
-                f"topic={settings.model_topic!r}. Publish one with `ember model deploy`."
-            )
-        return await asyncio.to_thread(load_model, settings, bundle.folder)
+    async def _load_newest(self, settings: Settings) -> FleetModel | Profiles:
+        """Load the newest bundles of the model topics."""
+        folders = {}
+        for pattern, source in self._sources.items():
+            await asyncio.to_thread(source.require, settings.model.public_key)
+            bundle = await source.newest()
+            if bundle is None:
+                raise UserError(
+                    f"There is no bundle any more: {source.missing}. Expected one that is whole. "
+                    "Publish one with `ember model deploy`."
+                )
+            folders[pattern] = bundle.folder
+        return await asyncio.to_thread(load_models, settings, None, folders)
 
-    async def _switch_model(self, model: FleetModel) -> dict[TP, int]:
+    async def _switch_model(self, model: FleetModel | Profiles) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))
         self.model = model
         self.metrics.model(_named(model))
         self.observer.use_model_keys(model.keys)
         return offsets
 
-    def _compare_with(self, candidate: FleetModel | None) -> None:
-        """Begin a comparison, unless it is of the two that are compared already."""
-        pair = (
-            None
-            if candidate is None
-            else (model_version_of(self.model), model_version_of(candidate))
-        )
+    def _compare_with(self, candidate: FleetModel | None, profile: str) -> None:
+        """Begin a comparison, unless it is of the two that are compared already.
+
+        Args:
+            candidate: The candidate; None ends the comparison.
+            profile: Pattern of the keys that it is for; empty: all, or those of no profile.
+        """
+        live = models_of(self.model).get(profile)
+        if candidate is None or live is None:
+            pair = None
+        else:
+            pair = version_of(live), version_of(candidate)
         if pair == self._pair and (pair is None or self.engine.comparison is not None):
             return
         try:
-            self.engine.shadow_by(candidate)
+            if isinstance(self.engine, ProfiledEngine):
+                self.engine.shadow_by(candidate, profile)
+            else:
+                self.engine.shadow_by(candidate)
         except ValueError as error:
             raise UserError(str(error)) from None
         self._pair = pair
@@ -197,18 +225,30 @@ class Application:
             "topics": list(self.config.topics),
             "rekeyed_topics": list(self.config.rekeyed),
             "guarantee": self.config.guarantee,
-            "model": {
-                "name": self.model.name,
-                "version": self.model.version,
-                "sha256": self.model.sha256,
-                "channels": list(self.model.channels),
-                "thresholds": self.engine.model_version.thresholds,
-            },
+            **self._about_models(),
             "partitions": {f"{t}-{n}": self._about((t, n)) for t, n in self.engine.attached()},
             "active_keys": self.engine.active_keys,
             "moved_rows": self.engine.moved._asdict(),
             "row_bytes": self.engine.row_bytes,
         }
+
+    def _about_models(self) -> dict[str, Any]:
+        """Describe the model, or each of the profiles, in their order."""
+        about = {
+            pattern or OTHER_KEYS: {
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "channels": list(model.channels),
+                "thresholds": version_of(model).thresholds,
+            }
+            for pattern, model in models_of(self.model).items()
+        }
+        return (
+            {"profiles": about}
+            if isinstance(self.model, Profiles)
+            else {"model": about[OTHER_KEYS]}
+        )
 
     def _about(self, tp: TP) -> dict[str, Any]:
         """Describe a partition: its progress, its warm-up, and the models by their first offset."""
@@ -218,7 +258,8 @@ class Application:
             "warming_up": meta.absorbed + 1 < meta.events_from,
             "events_from": max(meta.events_from, meta.first_offset),
             "judges": [
-                {"from": epoch.offset, "model": epoch.version.model} for epoch in meta.epochs
+                {"from": epoch.offset, "model": epoch.version.model, **_profiles(epoch.version)}
+                for epoch in meta.epochs
             ],
             "control": [
                 {"from": epoch.offset, "digest": epoch.digest} for epoch in meta.control_epochs
@@ -243,24 +284,31 @@ class Application:
 
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         await self.http.start()
-        following: asyncio.Task[None] | None = None
-        if self._source is not None:
-            following = loop.create_task(follow(self._source, self.reloader))
-        learner = start_learning(self.settings, self.metrics, self.health)
+        following = [
+            loop.create_task(follow(source, self.reloader, pattern))
+            for pattern, source in self._sources.items()
+        ]
+        learners = start_learning(self.settings, self.metrics, self.health)
         try:
             await self.worker.run()
         finally:
-            if following is not None:
-                following.cancel()
-            if learner is not None:
-                await learner.stop()
+            for task in following:
+                task.cancel()
+            await stop_learning(learners)
             await self.http.stop()
             if self.traces is not None:
                 await asyncio.to_thread(self.traces.close)
 
 
-def _named(model: FleetModel) -> str:
-    return f"{model.name} {model.version}".strip()
+def _named(models: FleetModel | Profiles) -> str:
+    names = [f"{model.name} {model.version}".strip() for model in models_of(models).values()]
+    return ", ".join(dict.fromkeys(names))
+
+
+def _profiles(version: ModelVersion) -> dict[str, dict[str, str]]:
+    if version.profiles is msgspec.UNSET:
+        return {}
+    return {"profiles": {profile.pattern: profile.model for profile in version.profiles}}
 
 
 def run(settings: Settings) -> None:
@@ -275,15 +323,16 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker listens to it
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
-    source: BundleSource | None = None
-    folder: Path | None = None
+    sources: dict[str, BundleSource] = {}
+    folders: dict[str, Path] = {}
     if settings.model_topic:
-        source = bundle_source(settings)
-        bundle = asyncio.run(wait_for_bundle(settings, source))
-        if bundle is None:
+        views = settings.by_profile.items()
+        sources = {pattern: bundle_source(view) for pattern, view in views}
+        bundles = asyncio.run(wait_for_bundles(settings, sources))
+        if bundles is None:
             return  # it was asked to stop
-        folder = bundle.folder
-    application = Application(settings, source, folder)
+        folders = {pattern: bundle.folder for pattern, bundle in bundles.items()}
+    application = Application(settings, sources, folders)
     # Objects made so far stay: no collection has to look at them again. Later ones are records,
     # which die young without a cycle.
     gc.collect()

@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 from ember_core.data.sources import Batch, Dataset, interleaved
 from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
-from ember_core.rows import RowRecipe
-from stream.engine import Engine, Limits, SliceOffsets, WindowSpec
+from stream.engine import (
+    AnyEngine,
+    Engine,
+    Limits,
+    ProfiledEngine,
+    Profiles,
+    SliceOffsets,
+    WindowSpec,
+)
 
 from .control import NO_CONTROL, ControlSet
 from .history import KeySamples
@@ -50,7 +57,7 @@ class Backtest:
         counts: Records by outcome or by reason of refusal.
         window: Windowing of samples into rows.
         warm: True if the training rows were fed first.
-        recipe: How the model's channels come from those of the data; None: as they stand there.
+        model: The model, or those of profiles; None: rows have the channels of the data.
         open_intervals: Intervals that are open at the end: as in the stream, only a later record,
             or the silence of a key among others, closes them.
     """
@@ -61,7 +68,7 @@ class Backtest:
     counts: dict[str, int] = field(default_factory=dict)
     window: WindowSpec = field(default_factory=WindowSpec)
     warm: bool = False
-    recipe: RowRecipe | None = None
+    model: FleetModel | Profiles | None = None
     open_intervals: int = 0
 
     def rows(self, key: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -69,13 +76,21 @@ class Backtest:
         table, rows = self.dataset.tables[key], self.dataset.rows(key, "scored")
         rows = rows[np.argsort(table.time_us[rows], kind="stable")]
         times, values = table.time_us[rows], table.values[rows]
-        if self.recipe is None:
+        model = self.model.model_of(table.key) if isinstance(self.model, Profiles) else self.model
+        if model is None:
+            return times, values
+        channels = self.dataset.channels
+        if channels != tuple(model.sources):  # those of other profiles too
+            columns = [channels.index(name) for name in model.sources]
+            table, channels = replace(table, values=table.values[:, columns]), model.sources
+            values = table.values[rows]
+        if model.recipe is None:
             return times, values
         every = KeySamples(
             table.key, table.time_us, table.values, table.temporality, table.start_us
         )
         samples = every.take(rows)
-        (series,) = rows_of(self.dataset.channels, [samples], self.window, self.recipe)
+        (series,) = rows_of(channels, [samples], self.window, model.recipe)
         return np.asarray(series.time_us).astype(np.int64), series.values
 
     def triggers(self) -> int:
@@ -134,7 +149,7 @@ class Backtest:
 
 
 def backtest(
-    model: FleetModel,
+    model: FleetModel | Profiles,
     dataset: Dataset,
     *,
     topic: str = "telemetry",
@@ -143,14 +158,14 @@ def backtest(
     limits: Limits | None = None,
     warm: bool = False,
     batch_rows: int = 4096,
-    changes: Mapping[int, FleetModel] | None = None,
+    changes: Mapping[int, FleetModel | Profiles] | None = None,
     control: ControlSet = NO_CONTROL,
     control_changes: Mapping[int, ControlSet] | None = None,
 ) -> Backtest:
     """Score the rows not used for training, from fresh state, in order of time.
 
     Args:
-        model: The model.
+        model: The model, or those of profiles.
         dataset: The data; channels that the model does not know are left out.
         topic: Input topic in the events; part of their ids.
         stream_names: Name of the stream in events, by input topic that is an internal one.
@@ -168,11 +183,15 @@ def backtest(
     """
     window = window or WindowSpec()
     data = dataset.select(model.sources)
-    engine = Engine(model, window, limits, stream_names=stream_names, control=control)
+    engine: AnyEngine
+    if isinstance(model, Profiles):
+        engine = ProfiledEngine(model, window, limits, stream_names=stream_names, control=control)
+    else:
+        engine = Engine(model, window, limits, stream_names=stream_names, control=control)
     tp = (topic, 0)
     engine.attach(tp)
     warm = warm and data.divided
-    result = Backtest(data, [], window=window, warm=warm, recipe=model.recipe)
+    result = Backtest(data, [], window=window, warm=warm, model=model)
     parts: list[tuple[NDArray[np.int64], Any]] = []
     offset, changes, control_changes = 0, changes or {}, control_changes or {}
     key_number = {table.key: i for i, table in enumerate(data.tables)}

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
-from stream.engine import Engine, Limits, WindowSpec
+from stream.codecs import contested
+from stream.engine import AnyEngine, Engine, Limits, ProfiledEngine, Profiles, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.source import BundleSource
@@ -79,6 +80,51 @@ def load_model(settings: Settings, path: Path | None = None) -> FleetModel:
     return model
 
 
+def load_models(
+    settings: Settings, path: Path | None = None, folders: Mapping[str, Path] | None = None
+) -> FleetModel | Profiles:
+    """Read the bundles of the settings: one, or those of `model.profiles` as well.
+
+    Args:
+        settings: Sections `model`, `alerts`, `window` and `input`.
+        path: Folder of the one bundle, which then judges all keys. Default: as the settings say.
+        folders: Folders of bundles that topics have brought, by the pattern of their profile.
+
+    Raises:
+        UserError: If a bundle cannot be used, or two do not go together.
+    """
+    folders = folders or {}
+    if path is not None or not settings.model.profiles:
+        return load_model(settings, path or folders.get(""))
+    models = {}
+    for pattern, view in settings.by_profile.items():
+        # Only `model.path` itself may be an address, with a digest.
+        own = settings.model.profiles.get(pattern) if not settings.model.topic else None
+        try:
+            models[pattern] = load_model(view, own or folders.get(pattern))
+        except NoModelError:
+            raise
+        except UserError as error:
+            name = f"Profile {pattern!r}: " if pattern else ""
+            raise UserError(f"{name}{error.message}") from error
+    default = models.pop("", None)
+    profiles = Profiles(list(models.items()), default)
+    if names := contested(settings.input.codec, [model.sources for model in profiles.models]):
+        raise UserError(
+            "Two profiles read one measurement as different channels. Expected models whose "
+            f"channels are named alike. Received: {names[0]!r} and {names[1]!r}. Train them again "
+            "with the same channels (`ember train --channels`)."
+        )
+    return profiles
+
+
+def models_of(models: FleetModel | Profiles) -> dict[str, FleetModel]:
+    """Return the models by the pattern of their profile; that of one model is empty."""
+    if isinstance(models, Profiles):
+        return {models.name(number): model for number, model in enumerate(models.models)}
+    return {"": models}
+
+
 def _warm_up(settings: Settings, model: FleetModel) -> tuple[int, int]:
     """Return the rows before a key new to the model is scored, and before it may alarm."""
     config, asked = model.pipeline.config, settings.model
@@ -110,7 +156,9 @@ def bundle_source(settings: Settings, *, kept: bool = True) -> BundleSource:
         kept: Whether bundles stay in `state.directory` for the next start.
     """
     config = WorkerConfig.from_settings(settings)
-    folder = settings.state.directory / "models" / quote(config.group, safe="")
+    # Each profile has a folder of its own: a source removes the bundles that it does not need.
+    name = config.model_topic if config.profile else config.group
+    folder = settings.state.directory / "models" / quote(name, safe="")
     return BundleSource(config, folder if kept else None, settings.model.public_key)
 
 
@@ -161,13 +209,18 @@ def engine_settings(settings: Settings) -> tuple[WindowSpec, Limits]:
 
 
 def make_engine(
-    settings: Settings, model: FleetModel, spill: Callable[[], Spill] | None = None
-) -> Engine:
+    settings: Settings,
+    model: FleetModel | Profiles,
+    spill: Callable[[], Spill] | None = None,
+) -> AnyEngine:
     """Create an engine without partitions.
 
     Args:
         settings: Sections `window`, `state` and `input`.
-        model: The model.
+        model: The model, or the models of profiles.
         spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
-    return Engine(model, *engine_settings(settings), spill, settings.stream_names)
+    window, limits = engine_settings(settings)
+    if isinstance(model, Profiles):
+        return ProfiledEngine(model, window, limits, spill, settings.stream_names)
+    return Engine(model, window, limits, spill, settings.stream_names)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Mapping, Sequence
 
 import structlog
 
+from stream.engine import version_of
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.model_topic.source import BundleSource, TopicBundle, UnreadableError
 
 from .learn.learner import Learner
-from .observe import Health, HttpServer, LearnObserver, Metrics
+from .observe import Health, HttpServer, LearnObserver, Metrics, ProfileObservers
 from .reload import Reloader
 from .settings import Settings
 from .version import version
@@ -22,24 +24,27 @@ _log = structlog.stdlib.get_logger("ember")
 _AGAIN_SECONDS = 5.0
 
 
-async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBundle | None:
-    """Return the newest bundle; wait for it with metrics and probes on where there is none.
+async def wait_for_bundles(
+    settings: Settings, sources: Mapping[str, BundleSource]
+) -> dict[str, TopicBundle] | None:
+    """Return the newest bundles; wait for them with metrics and probes on where one is not there.
 
-    With `learn.enabled` one of the workers that wait trains it meanwhile.
+    With `learn.enabled` the workers that wait train them meanwhile.
 
     Args:
         settings: Settings of the service.
-        source: Source of the bundles.
+        sources: Sources of the bundles, by the pattern of their profile.
 
     Returns:
-        The bundle; None when the process was asked to stop.
+        A bundle of each source; None when the process was asked to stop.
 
     Raises:
         UserError: If a broker refuses the login, or the address of the probes is in use.
     """
     try:
-        if bundle := await source.newest():
-            return bundle
+        found = {pattern: await source.newest() for pattern, source in sources.items()}
+        if bundles := _complete(found):
+            return bundles
     except UnreadableError:
         pass  # the wait below names the reason, and waits for a broker
     metrics = Metrics(settings.engine_topics, version=version())
@@ -55,18 +60,21 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
 
     def on_wait(reason: str) -> None:
         # A wait that ends by itself pages nobody.
-        is_learning = settings.learn.enabled and reason == source.missing
-        phase = "learning" if is_learning else "waiting"
+        is_missing = any(reason == source.missing for source in sources.values())
+        phase = "learning" if settings.learn.enabled and is_missing else "waiting"
         metrics.phase(phase)
         health.phase(phase, reason, time.monotonic())
+
+    async def wait() -> dict[str, TopicBundle]:
+        return {pattern: await source.wait(on_wait) for pattern, source in sources.items()}
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
-    waiting = asyncio.ensure_future(source.wait(on_wait))
+    waiting = asyncio.ensure_future(wait())
     stopping = asyncio.ensure_future(stop.wait())
-    learner = start_learning(settings, metrics, health)
+    learners = start_learning(settings, metrics, health)
     try:
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
@@ -74,13 +82,17 @@ async def wait_for_bundle(settings: Settings, source: BundleSource) -> TopicBund
         for task in (waiting, stopping):
             task.cancel()
         await asyncio.wait({waiting, stopping})
-        if learner is not None:
-            await learner.stop()
+        await stop_learning(learners)
         await server.stop()
 
 
-def start_learning(settings: Settings, metrics: Metrics, health: Health) -> Learner | None:
-    """Start the part of a worker that trains; None where `learn.enabled` is not set.
+def _complete(found: Mapping[str, TopicBundle | None]) -> dict[str, TopicBundle] | None:
+    bundles = {pattern: bundle for pattern, bundle in found.items() if bundle is not None}
+    return bundles if len(bundles) == len(found) else None
+
+
+def start_learning(settings: Settings, metrics: Metrics, health: Health) -> list[Learner]:
+    """Start the parts of a worker that train, one for each profile; none without `learn.enabled`.
 
     Args:
         settings: Settings of the service.
@@ -88,23 +100,38 @@ def start_learning(settings: Settings, metrics: Metrics, health: Health) -> Lear
         health: Health to update.
     """
     if not settings.learn.enabled:
-        return None
-    learner = Learner(settings, LearnObserver(metrics, health))
-    learner.start()
-    return learner
+        return []
+    views, observer = settings.by_profile, LearnObserver(metrics, health)
+    if len(views) == 1:
+        learners = [Learner(view, observer) for view in views.values()]
+    else:
+        of_profiles, turn = ProfileObservers(observer), asyncio.Lock()
+        learners = [
+            Learner(view, of_profiles.observer(pattern), turn) for pattern, view in views.items()
+        ]
+    for learner in learners:
+        learner.start()
+    return learners
 
 
-async def follow(source: BundleSource, reloader: Reloader) -> None:
+async def stop_learning(learners: Sequence[Learner]) -> None:
+    """Stop the parts of a worker that train."""
+    for learner in learners:
+        await learner.stop()
+
+
+async def follow(source: BundleSource, reloader: Reloader, profile: str = "") -> None:
     """Reload whenever a bundle is published that is not in use; runs until it is cancelled.
 
     Args:
         source: Source of the bundles.
+        profile: Pattern of the profile that they are for; empty: all keys, or those of no profile.
         reloader: Reloader of the worker, which loads the newest bundle of the source.
     """
     while True:
         try:
             async for manifest in source.publications():
-                if manifest.digest != reloader.model.sha256:
+                if manifest.digest != version_of(reloader.model).model_for(profile):
                     await _take(reloader)
         except KafkaError as error:
             _log.warning("the model topic cannot be followed", cause=repr(error))

@@ -28,7 +28,11 @@ def require_sound(settings: Settings) -> None:
 
 def find_mistakes(settings: Settings) -> list[str]:
     """Return a sentence for each mistake; nothing is asked of a broker."""
-    return [*_topic_mistakes(settings), *_file_mistakes(settings)]
+    return [
+        *_topic_mistakes(settings),
+        *_file_mistakes(settings),
+        *_profile_mistakes(settings),
+    ]
 
 
 def _topic_mistakes(settings: Settings) -> Iterator[str]:
@@ -57,7 +61,7 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
                 f"`{name}` would write into the state of the group: {topic!r} is a changelog. "
                 f"Expected a topic of its own. Received: {name}={topic!r}."
             )
-        elif topic == settings.model_topic and name != "model.topic":
+        elif topic in settings.model_topics and name != "model.topic":
             yield (
                 f"`{name}` would write among the model's bundles: {topic!r} is model.topic. "
                 f"Expected a topic of its own. Received: {name}={topic!r}."
@@ -73,8 +77,8 @@ def _topic_mistakes(settings: Settings) -> Iterator[str]:
 
 def _outputs(settings: Settings) -> Iterator[tuple[str, str]]:
     """Return the setting and the name of every topic that others write or read."""
-    if settings.model_topic:
-        yield "model.topic", settings.model_topic
+    for topic in settings.model_topics:
+        yield "model.topic", topic
     if settings.control_topic:
         yield "control.topic", settings.control_topic
     for kind in _KINDS:
@@ -103,6 +107,18 @@ def _file_mistakes(settings: Settings) -> Iterator[str]:
                     f"The file of `{section_name}.{name}` {cause}. Expected a readable file. "
                     f"Received: {name}={str(path)!r}."
                 )
+
+
+def _profile_mistakes(settings: Settings) -> Iterator[str]:
+    """Find profiles without a bundle."""
+    if settings.model_topic:
+        return  # names, not folders
+    for pattern, path in settings.model.profiles.items():
+        if not (path / "model.json").is_file():
+            yield (
+                f"Profile {pattern!r} of `model.profiles` has no model bundle. Expected a folder "
+                f"with a model.json, as `ember train` makes. Received: {str(path)!r}."
+            )
 
 
 def _is_default(section: object, name: str) -> bool:

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import structlog
 
 from ember_core.pipeline import FleetModel
-from stream.engine import TP, check_candidate, model_version_of
+from stream.engine import TP, Profiles, check_candidate, same_profiles, version_of
 from stream.kafka.model_topic.source import UnreadableError
 from stream.settings import Settings
 
-from .configure import load_model
+from .configure import load_model, load_models, models_of
 from .errors import UserError
 
 _log = structlog.stdlib.get_logger("ember")
@@ -27,6 +27,7 @@ _log = structlog.stdlib.get_logger("ember")
 _HOT = frozenset(
     {
         *("model.path", "model.sha256", "model.public_key", "model.shadow"),
+        *("model.profiles", "model.shadow_profile"),
         *("model.warmup_rows", "model.alarm_warmup_rows", "window.max_gap"),
         *("alerts.anomaly_severity", "alerts.budget", "alerts.evidence_rows"),
         "alerts.refractory_rows",
@@ -68,21 +69,21 @@ class Reloader:
 
     Args:
         settings: Settings that the worker was started with.
-        model: Model in use.
+        model: Model in use, or those of all profiles.
         apply: Function that switches to a model; returns its first offset, by partition.
-        shadow: Function that sets the candidate model; None removes it.
+        shadow: Function that sets the candidate model, for a profile; None removes it.
         on_result: Callback with every result, for a metric.
-        load: Function that loads the model of the settings. Default: `load_model` in a thread.
+        load: Function that loads the model of the settings. Default: `load_models` in a thread.
     """
 
     def __init__(
         self,
         settings: Settings,
-        model: FleetModel,
-        apply: Callable[[FleetModel], Awaitable[dict[TP, int]]],
-        shadow: Callable[[FleetModel | None], None] = lambda _: None,
+        model: FleetModel | Profiles,
+        apply: Callable[[FleetModel | Profiles], Awaitable[dict[TP, int]]],
+        shadow: Callable[[FleetModel | None, str], None] = lambda _candidate, _profile: None,
         on_result: Callable[[str], None] = lambda _: None,
-        load: Callable[[Settings], Awaitable[FleetModel]] | None = None,
+        load: Callable[[Settings], Awaitable[FleetModel | Profiles]] | None = None,
     ) -> None:
         self._started_with = settings
         self.settings = settings
@@ -90,7 +91,7 @@ class Reloader:
         self._apply = apply
         self._shadow = shadow
         self._on_result = on_result
-        self._load = load or (lambda settings: asyncio.to_thread(load_model, settings))
+        self._load = load or (lambda settings: asyncio.to_thread(load_models, settings))
         self._lock = asyncio.Lock()
 
     async def reload(self) -> Reloaded:
@@ -108,41 +109,64 @@ class Reloader:
 
     async def _reload(self) -> Reloaded:
         settings = await asyncio.to_thread(self.settings.reread)
-        if settings.model_topic != self._started_with.model_topic:
+        if settings.model_topics != self._started_with.model_topics:
             raise UserError(
                 "The model comes by another way now, which needs a restart. Expected "
                 f"model.topic={self._started_with.model.topic!r}. Received: "
                 f"model.topic={settings.model.topic!r}. Restart the workers."
             )
         model = await self._load(settings)
+        if not same_profiles(self.model, model):
+            raise UserError(
+                "The patterns of `model.profiles` changed, so that keys would go to other models. "
+                f"Expected {_patterns(self.model)}. Received: model.profiles of "
+                f"{_patterns(model)}. Restart the workers."
+            )
         candidate = await asyncio.to_thread(load_shadow, settings)
         # All checks come before the first change, so that a refused reload changes nothing.
         if candidate is not None:
             try:
-                check_candidate(candidate, model.sources)
+                check_candidate(candidate, compared_model(settings, model).sources)
             except ValueError as error:
                 raise UserError(str(error)) from None
         needs_restart = tuple(
             name for name in changed(self._started_with, settings) if name not in _HOT
         )
-        new, old = model_version_of(model), model_version_of(self.model)
-        offsets: dict[TP, int] = {}
+        new, old = version_of(model), version_of(self.model)
+        former, offsets = self.model, dict[TP, int]()
         if new != old:
             offsets = await self._apply(model)
             self.model = model
-        self._shadow(candidate)
+        self._shadow(candidate, settings.model.shadow_profile)
         self.settings = settings
         if new == old:
             detail = "Model and thresholds have not changed."
             return Reloaded("unchanged", detail, {}, needs_restart)
-        subject = "a model" if new.model != old.model else "thresholds"
-        model_name = f"{model.name} {model.version}".strip()
         return Reloaded(
             "applied",
-            f"From these offsets on {subject} of {model_name} ({new.model[:12]}) scores.",
+            f"From these offsets on {_changes(former, model)} scores.",
             {f"{topic}-{number}": offset for (topic, number), offset in sorted(offsets.items())},
             needs_restart,
         )
+
+
+def _patterns(models: FleetModel | Profiles) -> list[str]:
+    return list(models.patterns) if isinstance(models, Profiles) else []
+
+
+def _changes(former: FleetModel | Profiles, models: FleetModel | Profiles) -> str:
+    """Return what changed, with the name and digest of each model that did."""
+    changes = []
+    for (pattern, old), new in zip(
+        models_of(former).items(), models_of(models).values(), strict=True
+    ):
+        if version_of(old) == version_of(new):
+            continue
+        subject = "a model" if new.sha256 != old.sha256 else "thresholds"
+        name = f"{new.name} {new.version}".strip()
+        profile = f", for {pattern}" if pattern else ""
+        changes.append(f"{subject} of {name} ({new.sha256[:12]}{profile})")
+    return "; ".join(changes)
 
 
 def load_shadow(settings: Settings) -> FleetModel | None:
@@ -154,6 +178,17 @@ def load_shadow(settings: Settings) -> FleetModel | None:
     if settings.model.shadow is None:
         return None
     return load_model(settings, settings.model.shadow)
+
+
+def compared_model(settings: Settings, models: FleetModel | Profiles) -> FleetModel:
+    """Return the model that a candidate of the settings is compared with.
+
+    Raises:
+        ValueError: If there is no model for the keys of the candidate.
+    """
+    if isinstance(models, Profiles):
+        return models.models[models.number(settings.model.shadow_profile)]
+    return models
 
 
 def changed(previous: Settings, current: Settings) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ember_core.data.sources import Dataset, Remark, Rows
 from ember_core.pipeline import FleetModel
+from stream.engine import Profiles
 
 from .backtest import Backtest
 from .counts import plural
@@ -48,12 +49,12 @@ def training_remarks(
 
 
 def backtest_remarks(
-    model: FleetModel, given: Dataset, result: Backtest, *, files: bool
+    model: FleetModel | Profiles, given: Dataset, result: Backtest, *, files: bool
 ) -> list[Remark]:
     """Return what a backtest left out, and why rows were not scored or may not fire.
 
     Args:
-        model: The model.
+        model: The model, or those of profiles.
         given: The data as they were read, with all their channels.
         result: The backtest of them.
         files: The keys are names of files.
@@ -68,7 +69,20 @@ def backtest_remarks(
             "scored: in the stream the next record of a key closes them, or its silence"
         )
         remarks.append(Remark("open_interval", text))
-    return [*remarks, *_key_remarks(model, given, files), *_waiting(model, result)]
+    remarks += _key_remarks(model, given, files)
+    if not isinstance(model, Profiles):
+        return [*remarks, *_waiting(model, result, given.keys)]
+    if without := [key for key in given.keys if model.model_of(key) is None]:
+        text = (
+            f"{plural(len(without), 'key')} of no profile were not scored: {_named(without)}. "
+            "model.path would be the bundle of such keys"
+        )
+        remarks.append(Remark("no_profile", text))
+    number_of = model.find(given.keys).tolist()
+    for number, own_model in enumerate(model.models):
+        own = [key for key, i in zip(given.keys, number_of, strict=True) if i == number]
+        remarks += _waiting(own_model, result, own)
+    return remarks
 
 
 def _counter_remarks(model: FleetModel | None) -> list[Remark]:
@@ -174,7 +188,7 @@ def _channel_remarks(dataset: Dataset) -> list[Remark]:
     return remarks
 
 
-def _model_channels(model: FleetModel, given: Dataset) -> list[Remark]:
+def _model_channels(model: FleetModel | Profiles, given: Dataset) -> list[Remark]:
     """Return remarks on channels of one side that the other does not have."""
     valued = np.zeros(len(given.channels), bool)
     for table in given.tables:
@@ -199,7 +213,7 @@ def _model_channels(model: FleetModel, given: Dataset) -> list[Remark]:
     return remarks
 
 
-def _key_remarks(model: FleetModel, given: Dataset, files: bool) -> list[Remark]:
+def _key_remarks(model: FleetModel | Profiles, given: Dataset, files: bool) -> list[Remark]:
     """Return a remark on keys that the model does not know."""
     model_keys = set(model.keys)
     foreign = [key for key in given.keys if key not in model_keys]
@@ -224,14 +238,22 @@ def _key_remarks(model: FleetModel, given: Dataset, files: bool) -> list[Remark]
     return [Remark("foreign_keys", text)]
 
 
-def _waiting(model: FleetModel, result: Backtest) -> list[Remark]:
-    """Return remarks on keys that warm up or are quiet for half of their rows or more."""
-    config, model_keys = model.pipeline.config, set(model.keys)
+def _waiting(model: FleetModel, result: Backtest, keys: Collection[bytes]) -> list[Remark]:
+    """Return remarks on keys that warm up or are quiet for half of their rows or more.
+
+    Args:
+        model: The model.
+        result: A backtest.
+        keys: Keys that the model is for.
+    """
+    config, model_keys, own = model.pipeline.config, set(model.keys), set(keys)
     fires = model.pipeline.fires_from
     unscored: dict[bytes, int] = {}
     silent: dict[bytes, int] = {}
     quiet: dict[bytes, int] = {}
     for i, table in enumerate(result.dataset.tables):
+        if table.key not in own:
+            continue
         rows = _rows(result, i, "scored")
         before = _rows(result, i, "train") if result.warm else 0
         # Told only where it concerns half of the rows: every start has some quiet ones.

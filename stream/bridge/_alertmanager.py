@@ -57,7 +57,7 @@ class Alertmanager(Receiver):
         return self._cluster.trouble() if self.overdue else ""
 
     def send(self, table: AlertTable, now: datetime) -> None:
-        """Send what is new, and at every interval what fires; see `Receiver.send`."""
+        """Send new alerts, and at every interval all that fire; see `Receiver.send`."""
         if self._clock() >= self._next_resend:
             self._again = {alert: None for alert in table if alert.ends is None}
             self._next_resend = self._clock() + self._settings.resend_seconds

@@ -64,7 +64,7 @@ class Alert:
         reason: Cause of the newest trigger.
         severity: Severity of the newest trigger.
         severity_class: Class of an incident; empty for a trigger.
-        escalations: Leading channels of `updated` triggers.
+        escalations: Leading channels of `updated` triggers; of an incident, its higher classes.
         is_sent: True if the receiver has accepted it while it fired.
         unsent: Offset of the first trigger that the receiver has not accepted; None: it has all.
     """
@@ -99,7 +99,7 @@ class AlertTable:
     Args:
         max_alerts: Most alerts that may fire at a time.
         keeps_short: Keep an alert that begins and ends before it was sent, for a digest. Other
-            receivers would only wake somebody for what is over.
+            receivers would only wake somebody for an alert of the past.
         takes_digest: Keep incidents that the budget of pages leaves to a digest.
     """
 
@@ -192,7 +192,10 @@ class AlertTable:
         elif former is not None:
             self._unsent.pop(former, None)
         starts = min(_aware(trigger.startsAt), now)  # a producer's clock may be ahead of ours
-        alert = Alert(alert_id, offset, starts, dict(trigger.labels))
+        labels = dict(trigger.labels)
+        if trigger.severity_class:  # the first one: labels must not change
+            labels["class"] = trigger.severity_class
+        alert = Alert(alert_id, offset, starts, labels)
         self._alerts[alert_id] = alert
         return alert
 
@@ -213,11 +216,14 @@ class AlertTable:
             notes["explain"] = f"ember explain {headers['ce_id'][:_SHOWN_ID]}"
         alert.annotations = notes
         alert.reason, alert.severity = trigger.reason, trigger.severity or 0.0
+        has_changed = trigger.severity_class != alert.severity_class
         alert.severity_class = trigger.severity_class
-        leader = next((c.name for c in trigger.top_channels), "")
-        is_new = leader not in alert.escalations and len(alert.escalations) < _MAX_ESCALATIONS
-        if trigger.status == "updated" and is_new and not trigger.severity_class:
-            alert.escalations.append(leader)
+        if trigger.status == "updated" and (has_changed or not trigger.severity_class):
+            leader = next((c.name for c in trigger.top_channels), "")
+            escalation = trigger.severity_class or leader
+            known = {*alert.escalations, alert.labels.get("class")}
+            if escalation not in known and len(alert.escalations) < _MAX_ESCALATIONS:
+                alert.escalations.append(escalation)
         if is_sent:
             alert.is_sent = True
         else:

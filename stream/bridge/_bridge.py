@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from stream.errors import UserError
 from stream.observe import BridgeHealth, BridgeMetrics
@@ -25,13 +25,13 @@ from stream.types import TP
 from ._alerts import AlertTable
 from ._http import Result
 from ._progress import Progress
+from ._reading import first_offsets, wait_for_topics
 from ._receiver import Receiver
 from ._receivers import RECEIVERS, ReceiverName
 
 log = structlog.stdlib.get_logger("ember")
 
 _POLL_SECONDS = 0.5
-_TOPIC_RETRY_SECONDS = 5.0
 
 
 class Bridge:
@@ -87,7 +87,9 @@ class Bridge:
         Raises:
             UserError: If the broker refuses the login, or to be read.
         """
-        if not self._wait_for_topics(stop):
+        source = self._receiver.section.source
+        creator = "`ember run`" if source == "triggers" else "`ember incidents`"
+        if not wait_for_topics(self._settings, self._topics, creator, self._health, stop):
             return
         kafka = self._settings.kafka
         session = round(1000 * kafka.session_timeout_seconds)
@@ -114,71 +116,18 @@ class Bridge:
         finally:
             consumer.close()
 
-    def _wait_for_topics(self, stop: threading.Event) -> bool:
-        """Wait for a broker and the trigger topics, which workers create; False if stopped."""
-        logged_reason = ""
-        source = self._receiver.section.source
-        creator = "`ember run`" if source == "triggers" else "`ember incidents`"
-        while not stop.is_set():
-            try:
-                counts = clients.partition_counts(clients.fetch_metadata(self._settings.kafka))
-            except clients.UnreachableError as error:
-                reason = error.message
-            else:
-                missing = [topic for topic in self._topics if topic not in counts]
-                if not missing:
-                    return True
-                reason = f"there is no topic {missing[0]!r} yet: {creator} creates it"
-            self._health.worked(self._clock())
-            self._health.phase("waiting", reason, self._clock())
-            if reason != logged_reason:
-                log.warning("waiting", reason=reason)
-                logged_reason = reason
-            stop.wait(_TOPIC_RETRY_SECONDS)
-        return False
-
     # -- the group
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        starts = self._starts(consumer, partitions)
+        starts, former = first_offsets(consumer, partitions, self._settings.alerts.max_age_seconds)
+        self._former |= former
+        for progress in former.values():
+            self._receiver.threads |= progress.threads
         consumer.assign(starts)
         self._catching_up |= {(tp.topic, tp.partition) for tp in starts}
         self._report_partitions(consumer)
         self._caught_up = False
         self._health.phase("recovering", "reads firing triggers", self._clock())
-
-    def _starts(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Return the offsets to start at: the oldest firing trigger of each partition.
-
-        A partition without a commit starts at the first trigger within `alerts.max_age_seconds`.
-        """
-        seconds = clients.REQUEST_SECONDS
-        starts = []
-        uncommitted = []
-        for tp in consumer.committed(partitions, timeout=seconds):
-            if tp.offset < 0:
-                uncommitted.append(tp)
-                continue
-            former = Progress.read(tp.offset, tp.metadata or "")
-            self._former[tp.topic, tp.partition] = former
-            self._receiver.threads |= former.threads
-            starts.append(TopicPartition(tp.topic, tp.partition, former.start))
-        if not uncommitted:
-            return starts
-        if clients.is_embedded(consumer.list_topics(timeout=seconds)):
-            # The embedded broker cannot look up offsets by time.
-            return starts + [
-                TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING) for tp in uncommitted
-            ]
-        since_ms = int(1000 * (time.time() - self._settings.alerts.max_age_seconds))
-        # End offsets first: a trigger written between the two requests must not be skipped.
-        ends = [consumer.get_watermark_offsets(tp, timeout=seconds)[1] for tp in uncommitted]
-        requests = [TopicPartition(tp.topic, tp.partition, since_ms) for tp in uncommitted]
-        answers = consumer.offsets_for_times(requests, timeout=seconds)
-        for tp, end in zip(answers, ends, strict=True):
-            first = tp.offset if tp.offset >= 0 else end  # negative: all triggers are older
-            starts.append(TopicPartition(tp.topic, tp.partition, first))
-        return starts
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # The partitions are still assigned during the callback: the next member starts here.
@@ -227,7 +176,7 @@ class Bridge:
     # -- sending
 
     def _send(self) -> None:
-        """Send what is due, once all partitions are read to their ends."""
+        """Send the messages that are due, once all partitions are read to their ends."""
         if self._catching_up:
             return
         if not self._caught_up:

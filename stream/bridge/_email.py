@@ -63,12 +63,17 @@ class Email(Receiver):
             recipients=settings.recipients,
         )
         self._context = tls_context(settings, self.name)
-        self._next_digest = clock() + settings.interval_seconds
+        self._next_digest: float | None = None  # seconds since the epoch
 
     def send(self, table: AlertTable, now: datetime) -> None:
         """Send a digest if one is due; see `Receiver.send`."""
         self._begin_turn()
-        if self._clock() < self._next_digest:
+        interval = self._settings.interval_seconds
+        # At whole intervals of the clock on the wall, however often the bridge starts anew.
+        following = (now.timestamp() // interval + 1) * interval
+        if self._next_digest is None:
+            self._next_digest = following
+        if now.timestamp() < self._next_digest:
             return
         unsent = list(table.unsent)
         self.overdue = len(unsent)
@@ -78,7 +83,7 @@ class Email(Receiver):
             for alert in unsent:
                 table.sent(alert)
             self.overdue = 0
-            self._next_digest = self._clock() + self._settings.interval_seconds
+            self._next_digest = following
 
     def _mail(self, table: AlertTable, now: datetime) -> EmailMessage:
         """Return the digest. A header cannot be injected: its values are one line."""
@@ -111,7 +116,7 @@ class Email(Receiver):
         for title, alerts in parts.items():
             if alerts:
                 lines += [f"{title}: {len(alerts):,}", ""]
-                lines += [f"  {line}" for line in self._lines(alerts, one_line)]
+                lines += [f"  {line}" for line in self._lines(alerts, _plain_value)]
                 lines.append("")
         return "\n".join(lines)
 
@@ -190,5 +195,9 @@ def _reason(error: Exception) -> str:
     return one_line(str(error)) or type(error).__name__
 
 
+def _plain_value(value: str) -> str:
+    return cut(one_line(value), _LINE_CHARACTERS)
+
+
 def _html_value(value: str) -> str:
-    return html.escape(cut(one_line(value), _LINE_CHARACTERS))
+    return html.escape(_plain_value(value))

@@ -98,7 +98,7 @@ class Groups:
             if labels in members:
                 members[labels].append(alert)
         groups = [Group(dict(labels), _in_order(alerts)) for labels, alerts in members.items()]
-        return sorted(groups, key=lambda group: group.alerts[0].starts)
+        return sorted(groups, key=lambda group: (group.alerts[0].starts, group.alerts[0].offset))
 
     def sent(self, group: Group, now: float) -> None:
         """Note that the message of a group was accepted, or refused for good."""
@@ -121,7 +121,7 @@ class Groups:
     def _labels(self, alert: Alert) -> Labels:
         if _ALL_LABELS in self._by:
             return alert.id.labels
-        return tuple((name, alert.labels.get(name, "")) for name in self._by)
+        return tuple((name, alert.labels[name]) for name in self._by if name in alert.labels)
 
 
 def _in_order(alerts: Iterable[Alert]) -> list[Alert]:

@@ -31,7 +31,7 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
     values = {
         **known,
         **{name: alert.annotations.get(name, "") for name in notes},
-        "key": known["key"] or alert.labels.get("incident", ""),
+        "key": known["key"] or alert.annotations.get("first", ""),
         "status": alert.status,
         "reason": alert.reason,
         "severity": f"{alert.severity:.1f}",
@@ -46,11 +46,11 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
 def counts_of(alerts: Sequence[Alert]) -> dict[str, str]:
     """Return the numbers of the alerts of a message, for its title."""
     firing = [alert for alert in alerts if alert.ends is None]
-    began = [alert for alert in alerts if not alert.is_sent]
+    new = [alert for alert in alerts if not alert.is_sent]
     return {
         "firing": f"{len(firing):,}",
         "resolved": f"{len(alerts) - len(firing):,}",
-        "began": f"{len(began):,}",
+        "began": f"{len(new):,}",
     }
 
 

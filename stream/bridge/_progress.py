@@ -95,7 +95,7 @@ class Progress:
         if sum(map(len, parts)) > _MOST_CHARACTERS:
             parts.pop()
         room = _MOST_CHARACTERS - sum(map(len, parts)) - len("  threads=")
-        kept: list[str] = []
+        pairs: list[str] = []
         # The newest groups first: they will be answered next.
         for pair in (
             f"{group}:{message}" for group, message in reversed(list(self.threads.items()))
@@ -103,9 +103,9 @@ class Progress:
             room -= len(pair) + 1
             if room < 0:
                 break
-            kept.append(pair)
-        if kept:
-            parts.append(f"threads={','.join(reversed(kept))}")
+            pairs.append(pair)
+        if pairs:
+            parts.append(f"threads={','.join(reversed(pairs))}")
         return " ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Common part of all receivers: who is asked when, and what is counted."""
+"""Common part of all receivers: turns, back-off, counts and log."""
 
 from __future__ import annotations
 

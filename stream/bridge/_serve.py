@@ -1,4 +1,4 @@
-"""Process of the bridge: Kafka in a thread, metrics and health in the event loop."""
+"""Process of a bridge or of the incidents: Kafka in a thread, metrics and health beside it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,37 @@ import asyncio
 import signal
 import threading
 import time
+from typing import Protocol
 
-from stream.observe import BridgeHealth, BridgeMetrics, HttpServer, configure_logs
+from stream.observe import (
+    BridgeHealth,
+    BridgeMetrics,
+    HttpServer,
+    IncidentMetrics,
+    configure_logs,
+)
 from stream.settings import Settings
 
 from ._alerts import OUTCOMES
 from ._bridge import Bridge
 from ._http import RESULTS
+from ._incidents import Incidents
 from ._receivers import ReceiverName
 
 
+class _Process(Protocol):
+    """A loop in a thread of its own."""
+
+    @property
+    def group(self) -> str:
+        """Its consumer group."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Run until an event is set."""
+
+
 def serve(name: ReceiverName, settings: Settings) -> None:
-    """Send triggers to a receiver until SIGTERM or SIGINT.
+    """Send alerts to a receiver until SIGTERM or SIGINT.
 
     Args:
         name: Name of the receiver.
@@ -26,15 +45,52 @@ def serve(name: ReceiverName, settings: Settings) -> None:
     Raises:
         UserError: If the bridge cannot start, or must not go on.
     """
+    metrics = BridgeMetrics(OUTCOMES, RESULTS)
+    health = _health(settings)
+    bridge = Bridge(name, settings, metrics, health)
+    _run(bridge, settings, metrics, health, name, getattr(settings, name).port)
+
+
+def serve_incidents(settings: Settings) -> None:
+    """Make incidents of triggers until SIGTERM or SIGINT.
+
+    Args:
+        settings: Settings of the service.
+
+    Raises:
+        UserError: If the process cannot start, or must not go on.
+    """
+    metrics = IncidentMetrics(OUTCOMES, RESULTS)
+    health = _health(settings)
+    incidents = Incidents(settings, metrics, health)
+    _run(incidents, settings, metrics, health, "incidents", settings.incidents.port)
+
+
+def _health(settings: Settings) -> BridgeHealth:
+    return BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
+
+
+def _run(
+    process: _Process,
+    settings: Settings,
+    metrics: BridgeMetrics,
+    health: BridgeHealth,
+    name: str,
+    port: int,
+) -> None:
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
-    asyncio.run(_serve(name, settings))
+    asyncio.run(_serve(process, settings, metrics, health, name, port))
 
 
-async def _serve(name: ReceiverName, settings: Settings) -> None:
-    metrics = BridgeMetrics(OUTCOMES, RESULTS)
-    health = BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
-    bridge = Bridge(name, settings, metrics, health)
+async def _serve(
+    process: _Process,
+    settings: Settings,
+    metrics: BridgeMetrics,
+    health: BridgeHealth,
+    name: str,
+    port: int,
+) -> None:
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,14 +98,14 @@ async def _serve(name: ReceiverName, settings: Settings) -> None:
     http = HttpServer(
         metrics,
         health,
-        info=lambda: {"group": bridge.group, "receiver": name},
+        info=lambda: {"group": process.group, "receiver": name},
         host=settings.http.host,
-        port=getattr(settings, name).port,
+        port=port,
         token=settings.http.token.get_secret_value(),
     )
     await http.start()
     try:
         # librdkafka blocks: the event loop stays free for /livez and /metrics.
-        await asyncio.to_thread(bridge.run, stop)
+        await asyncio.to_thread(process.run, stop)
     finally:
         await http.stop()

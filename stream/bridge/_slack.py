@@ -39,8 +39,8 @@ _LIMITED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 _LIMITED_SECONDS = 30.0
 
 
-class _GoneError(Exception):
-    """The first message of a group cannot be changed."""
+class _GoneError(UnavailableError):
+    """The first message of a group cannot be changed: a new one takes its place."""
 
 
 class Slack(GroupReceiver):
@@ -78,25 +78,28 @@ class Slack(GroupReceiver):
         )
 
     def _notify(self, group: Group) -> None:
-        whole = self._message(group, group.alerts)
+        state = self._message(group, group.alerts)
         if self._webhook is not None:
             # It cannot change a message: a later one has the changes only.
-            self._webhook.post(whole if group.is_new else self._message(group, group.unsent))
+            self._webhook.post(state if group.is_new else self._message(group, group.unsent))
             return
         thread = self.threads.get(group.id)
         if thread is not None:
             try:
-                self._call(self._update, {**whole, "ts": thread})
+                self._change(group, thread, state)
             except _GoneError:
                 del self.threads[group.id]
-                thread = None
-        if thread is None:
-            answer = self._call(self._post, whole)
-            self.threads[group.id] = str(answer.get("ts", ""))
-            return
-        began = any(not alert.is_sent for alert in group.unsent)
+            else:
+                return
+        answer = self._call(self._post, state)
+        self.threads[group.id] = str(answer.get("ts", ""))
+
+    def _change(self, group: Group, thread: str, state: dict[str, Any]) -> None:
+        """Bring the first message of a group up to date, and answer it with the changes."""
+        self._call(self._update, {**state, "ts": thread})
+        is_joined = any(not alert.is_sent for alert in group.unsent)
         reply = self._message(group, group.unsent)
-        self._call(self._post, {**reply, "thread_ts": thread, "reply_broadcast": began})
+        self._call(self._post, {**reply, "thread_ts": thread, "reply_broadcast": is_joined})
 
     def _call(self, endpoint: Endpoint, message: dict[str, Any]) -> dict[str, Any]:
         """Call a method of the API, which says its errors in an answer with status 200."""
@@ -109,7 +112,7 @@ class Slack(GroupReceiver):
             return answer
         error = str(answer.get("error", "no reason"))
         if error in _UNCHANGEABLE:
-            raise _GoneError
+            raise _GoneError(error)
         if error in _REFUSED:
             raise NotAcceptedError(error)
         limited = error in _LIMITED

@@ -52,12 +52,12 @@ class Webhook(GroupReceiver):
 
     def _payload(self, group: Group) -> dict[str, Any]:
         """Return the body of the request for a group."""
-        shown = group.alerts[:_MOST_ALERTS]
-        alerts = [self._entry(alert) for alert in shown]
+        listed = group.alerts[:_MOST_ALERTS]
+        alerts = [self._entry(alert) for alert in listed]
         return {
             "version": "4",
             "groupKey": group.key,
-            "truncatedAlerts": len(group.alerts) - len(shown),
+            "truncatedAlerts": len(group.alerts) - len(listed),
             "status": "resolved" if group.is_over else "firing",
             "receiver": "ember",
             "groupLabels": group.labels,

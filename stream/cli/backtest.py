@@ -15,8 +15,9 @@ from ember_core.data.sources import Dataset, Remark
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
-from stream.configure import engine_settings, load_model
+from stream.configure import engine_settings, load_models
 from stream.control import NO_CONTROL
+from stream.engine import Profiles
 from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
@@ -49,7 +50,7 @@ def backtest(
     data: DataFiles,
     /,
     *,
-    model: Path,
+    model: Path | None = None,
     options: DataArgs = DataOptions(),
     records: RecordArgs = RecordOptions(),
     scores: Path | None = None,
@@ -75,7 +76,8 @@ def backtest(
     Args:
         data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC, kcat:FILE or
             prometheus:URL.
-        model: Folder of the bundle.
+        model: Folder of the bundle, which judges all keys. Default: those of the settings,
+            model.path and model.profiles.
         options: Columns and rows of the files.
         records: Records of topics, and series of prometheus:URL.
         scores: File to write one row per scored record to, .csv or .parquet.
@@ -121,7 +123,13 @@ def backtest(
             "allowed_lateness_seconds": allowed_lateness_seconds,
         },
     )
-    fleet = load_model(settings, model)
+    fleet = load_models(settings, model)
+    if report and isinstance(fleet, Profiles):
+        raise UserError(
+            "The report is of one model. Expected --model with the bundle of a profile, and data "
+            f"of its keys. Received: --report {report} with model.profiles.",
+            exit_code=2,
+        )
     spec, limits = engine_settings(settings)
     reading = records.reading(channels=fleet.sources)
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
@@ -172,7 +180,7 @@ def backtest(
         summary["rules"] = changed.as_json()
     if "mean" in summary:
         summary["baselines"] = result.baseline_figures(buffer=buffer)
-    if report:
+    if report and not isinstance(fleet, Profiles):
         page = render(
             result,
             fleet,
@@ -211,7 +219,7 @@ def _file_keys(data: Sequence[str]) -> set[bytes]:
 
 
 def _with_key(
-    dataset: Dataset, fleet: FleetModel, as_key: str, *, files: bool
+    dataset: Dataset, fleet: FleetModel | Profiles, as_key: str, *, files: bool
 ) -> tuple[Dataset, list[Remark]]:
     """Return the data under the key of the model that was asked for, or that is the only one.
 

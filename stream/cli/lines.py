@@ -18,6 +18,7 @@ from .output import clean
 _CONNECT = "__connect.errors."
 _SHOWN_CHANNELS = 3
 _SHOWN_VALUE = 120
+_CLASSES = {"critical": "bold red", "warning": "red", "info": "yellow"}
 _LEVELS = ((6.0, "bold red"), (4.0, "red"), (0.0, "yellow"))
 
 
@@ -91,6 +92,21 @@ def event_line(record: dict[str, Any]) -> Text:
         line.append_text(_channel(channel))
     if "value" in record and not channels:
         line.append(f" {_shortened(record['value'])}")
+    return line
+
+
+def incident_line(record: dict[str, Any]) -> Text:
+    """Return a line of status, class, time, id, the decision of the budget, and the summary."""
+    status = str(record.get("status") or "?").upper()
+    severity_class = str(record.get("severity_class") or "?")
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{clean(status):<8} ", "bold green" if status == "RESOLVED" else "bold red")
+    line.append(f"{clean(severity_class):<8} ", _CLASSES.get(severity_class, ""))
+    line.append(f" {str(record['time']).replace('T', ' ')} ", "dim")
+    line.append(f" {key_text(key_of(record['key'] or '-'))} ", "bold cyan")
+    line.append(" page " if record.get("page") else " digest ", "magenta")
+    notes = record.get("annotations")
+    line.append(f" {clean(notes.get('summary', '') if isinstance(notes, dict) else '')}")
     return line
 
 

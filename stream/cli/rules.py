@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stream.backtest import Backtest
 from stream.backtest import backtest as run
-from stream.configure import engine_settings, load_model
+from stream.configure import engine_settings, load_models
 from stream.control import NO_CONTROL, ControlSet, Document
 from stream.control.files import render_one
 from stream.control.rules import Rule
@@ -135,7 +135,7 @@ def _replay(
     warm: bool,
 ) -> Callable[[ControlSet], Backtest]:
     """Return the replay of the events' keys under some documents."""
-    fleet = load_model(settings, model)
+    fleet = load_models(settings, model)
     spec, limits = engine_settings(settings)
     reading = records.reading(channels=fleet.sources)
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)

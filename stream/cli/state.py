@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.engine import MetaRow, describe, offset_in
+from stream.engine import MetaRow, describe, layout_of, offset_in
 from stream.engine.state.layout import NEVER
 from stream.errors import UserError
 from stream.keys import key_of, key_text, quoted
@@ -97,15 +97,16 @@ def card(
     Raises:
         UserError: If no layout fits the row.
     """
-    layout = None if meta is None else describe(meta)
-    if meta is None or layout is None or len(row) != layout.dtype.itemsize:
+    rows = None if meta is None else layout_of(meta, row)
+    layout = None if rows is None else describe(rows)
+    if meta is None or rows is None or layout is None or len(row) != layout.dtype.itemsize:
         raise UserError(
             f"The row of key {quoted(key)} cannot be read: no meta row says how its {len(row)} "
             "bytes lie. It was written by another version, or is damaged."
         )
     record, names = np.frombuffer(row, dtype=layout.dtype)[0], layout.dtype.names or ()
     fields = {name: _plain(record[name]) for name in names}
-    thresholds = meta.epochs[-1].version.thresholds if meta.epochs else {}
+    thresholds = meta.epochs[-1].version.thresholds_of(rows.model) if meta.epochs else {}
     return {
         "key": key_text(key),
         "topic": topic,
@@ -114,7 +115,7 @@ def card(
         "last_record": time_text(int(record["last_time"])) if "last_time" in names else None,
         "partition_clock": time_text(meta.clock_us),
         "bytes": len(row),
-        "model": meta.model,
+        "model": rows.model,
         "channels": list(layout.channels),
         "standing": standing(fields, layout.channels, thresholds),
         "fields": fields,

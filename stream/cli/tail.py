@@ -28,7 +28,7 @@ from .output import print_json
 
 _DEFAULT_LINES = 10
 
-Kind = Literal["anomalies", "triggers", "dead-letters"]
+Kind = Literal["anomalies", "triggers", "incidents", "dead-letters"]
 Matcher = Callable[[bytes | None], bool]
 
 
@@ -62,7 +62,7 @@ def tail(
     json: bool = False,
     source: OutputTopicArgs = OutputTopicOptions(),
 ) -> None:
-    """Show anomalies, triggers or dead letters: the last ten, then new ones as they come.
+    """Show anomalies, triggers, incidents or dead letters: the last ten, then new ones.
 
     With --lines or --since the command ends when it has shown them, unless --follow is given. On a
     terminal lines are for people, elsewhere one JSON object each.
@@ -177,9 +177,11 @@ def _matcher(pattern: str | None) -> Matcher | None:
 
 
 def _printer(kind: Kind, *, json: bool) -> Callable[[Message], None]:
-    is_dead_letter = kind == "dead-letters"
-    record = lines.dead_letter_record if is_dead_letter else lines.event_record
-    line = lines.dead_letter_line if is_dead_letter else lines.event_line
+    record = lines.dead_letter_record if kind == "dead-letters" else lines.event_record
+    line = {
+        "dead-letters": lines.dead_letter_line,
+        "incidents": lines.incident_line,
+    }.get(kind, lines.event_line)
     console = Console(soft_wrap=True, highlight=False)
 
     def show_line(message: Message) -> None:

@@ -43,6 +43,7 @@ def plan(
     principal: str = "User:ember",
     partitions: int | None = None,
     bridge: bool = False,
+    incidents: bool = False,
     dead_letters: bool = False,
     deploy: bool = False,
     control: bool = False,
@@ -58,6 +59,7 @@ def plan(
         principal: Principal that the service logs in as.
         partitions: Number of partitions of missing input topics. Default: they must exist.
         bridge: Include the ACLs of `ember bridge`.
+        incidents: Include topics and ACLs of `ember incidents`.
         dead_letters: Include the ACLs of `ember dead-letters`, which writes to the input topics.
         deploy: Include the ACLs of `ember model deploy`, which writes to the model topic.
         control: Include the ACLs of `ember control apply`, which writes to the control topic.
@@ -65,8 +67,15 @@ def plan(
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
-    topics = _topics(settings, partitions)
-    acls = _acls(settings, bridge=bridge, dead_letters=dead_letters, deploy=deploy, control=control)
+    topics = _topics(settings, partitions, incidents=incidents)
+    acls = _acls(
+        settings,
+        bridge=bridge,
+        incidents=incidents,
+        dead_letters=dead_letters,
+        deploy=deploy,
+        control=control,
+    )
     if json:
         answer = {"principal": principal, "topics": topics, "rights": acls}
         print_json(answer)
@@ -118,8 +127,8 @@ def create(
     message(f"Created {names}." if names else "All topics are there.")
 
 
-def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
-    """Return the input topics, output topics and changelogs.
+def _topics(settings: Settings, partitions: int | None, *, incidents: bool = False) -> list[Topic]:
+    """Return the input topics, output topics and changelogs, and those of incidents if asked for.
 
     Raises:
         UserError: If an input topic is missing and `partitions` is None.
@@ -140,17 +149,25 @@ def _topics(settings: Settings, partitions: int | None) -> list[Topic]:
     config = WorkerConfig.from_settings(settings)
     present = {topic: counts[topic] for topic in config.topics if topic in counts}
     topics |= own_topics(config, inputs | present)
+    if incidents:  # one partition each: an incident may have keys of all partitions
+        topics |= {topic: (1, {}) for topic in settings.output_topics("incidents")}
     return [Topic(name, count, config, name in counts) for name, (count, config) in topics.items()]
 
 
 def _acls(
-    settings: Settings, *, bridge: bool, dead_letters: bool, deploy: bool, control: bool
+    settings: Settings,
+    *,
+    bridge: bool,
+    incidents: bool,
+    dead_letters: bool,
+    deploy: bool,
+    control: bool,
 ) -> list[Acl]:
     """Return the fewest ACLs that the service, `ember doctor` and these commands work with."""
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(settings.input.topics, 1)
     read = {config.changelog(topic) for topic in config.topics}
-    if bridge or settings.learn.enabled:  # episodes are left out of a training
+    if bridge or incidents or settings.learn.enabled:  # episodes are left out of a training
         read |= set(settings.output_topics("triggers"))
     if dead_letters:
         read |= set(settings.output_topics("dead_letters"))
@@ -161,16 +178,19 @@ def _acls(
         operations: tuple[str, ...] = ("Read", "Write") if name in read else ("Write",)
         if config.rekeyed and name in config.topics:
             operations = ("Read", "Write", "Delete")  # absorbed records are deleted
-        if name == config.model_topic:
+        if name in config.model_topics:
             # With learn.enabled the workers publish.
             publishes = deploy or settings.learn.enabled
             operations = ("Read", "Write") if publishes else ("Read",)
         if name == config.control_topic:  # workers only read it
             operations = ("Read", "Write") if control else ("Read",)
         acls.append(Acl("topic", name, False, (*operations, *describe)))
-    # A prefix: the bridge is `<group>-alertmanager`, commands that only read `<group>-reader`, the
-    # workers choose by `<group>-learn` who trains, and `<group>-dead-letters` stores the progress
-    # of replays.
+    if incidents:
+        operations = ("Read", "Write", *describe)
+        acls += [Acl("topic", t, False, operations) for t in settings.output_topics("incidents")]
+    # A prefix: a bridge is `<group>-alertmanager`, incidents are `<group>-incidents`, commands that
+    # only read `<group>-reader`, the workers choose by `<group>-learn` who trains, and
+    # `<group>-dead-letters` stores the progress of replays.
     acls.append(Acl("group", config.group, True, ("Read", "Describe")))
     if config.transactions != "off":
         acls.append(Acl("transactional-id", config.group, True, ("Write", "Describe")))

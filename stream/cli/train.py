@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from rich.progress import Progress
 
 from ember_core import ops
 from ember_core.data.sources import Dataset, Remark
-from ember_core.pipeline import CivilCalendar
+from ember_core.pipeline import CivilCalendar, FleetModel
 from ember_core.pipeline.fit import MIN_ROWS, Incident
 from stream.channel_rules import unmatched
 from stream.configure import window_spec
@@ -30,7 +31,6 @@ from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
 from stream.thresholds import episode_text
 from stream.told_episodes import read_told_episodes
-from stream.tools.key_sample import sampled
 from stream.training import train as fit
 from stream.types import CodecName
 
@@ -43,18 +43,19 @@ from .data_options import (
     codec_of,
     read_data,
 )
-from .destinations import require_folder
 from .history_episodes import history_lines
 from .options import ClusterArgs, ClusterOptions, require_at_least
 from .output import print_remarks
 from .periods import period_text
+from .training_targets import Targets, without_keys
 
 
 def train(
     data: DataFiles,
     /,
     *,
-    out: Path,
+    out: Path | None = None,
+    profile: str | None = None,
     options: DataArgs = DataOptions(),
     records: RecordArgs = RecordOptions(),
     name: str = "",
@@ -98,7 +99,9 @@ def train(
     Args:
         data: CSV (also .gz), Parquet, JSON lines, a directory, a query, kafka:TOPIC, kcat:FILE or
             prometheus:URL.
-        out: Folder of the bundle: model.safetensors and model.json.
+        out: Folder of the bundle: model.safetensors and model.json. Default: the folders of
+            model.profiles, each trained on its keys, and that of model.path on the others.
+        profile: Pattern of the one profile of model.profiles to train.
         options: Columns and rows of the files.
         records: Records of topics, and series of prometheus:URL.
         name: Name of the model. Default: name of the folder.
@@ -152,7 +155,6 @@ def train(
             f"Epochs are counted from 0. Expected --refine 0 or more. Received: --refine {refine}.",
             exit_code=2,
         )
-    require_folder("--out", out)
     settings = cluster.settings(
         input={"codec": codec_of(data, codec)},
         window={
@@ -168,13 +170,59 @@ def train(
     ]
     rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
     require_at_least("keys", keys, 0)
-    reading = records.reading(keys=keys)
+    targets = Targets.of(settings, out, profile)
+    # Of each profile so many keys.
+    reading = records.reading(keys=0 if targets.by_profile else keys)
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
-    dataset = sampled(dataset, keys)
     known_incidents = _incidents(exclude, incidents, options, dataset)
     if without_episodes is not None:
         last = max((int(t.time_us.max()) for t in dataset.tables if len(t.time_us)), default=0)
         known_incidents += read_told_episodes(without_episodes, last)
+    fitting = partial(
+        fit,
+        rules=rules,
+        seed=seed,
+        epochs=epochs,
+        budget_per_week=budget_per_week,
+        choose=choose,
+        refine=refine,
+        evidence=evidence,
+        calendar=_calendar(calendar_zone or options.time_zone or "UTC", holiday),
+        exclude_labelled=exclude_labelled,
+        drop_incidents=drop_incidents,
+        levels=levels,
+        windows=windows,
+        hidden=hidden,
+        rbm_hidden=rbm_hidden,
+    )
+    summaries: dict[str, dict[str, Any]] = {}
+    for pattern, folder, part in targets.datasets(dataset, keys):
+        if part is None:
+            print_remarks([without_keys(pattern)])
+            continue
+        if targets.by_profile and not json:
+            print(f"{pattern or 'other keys'}")
+        own = known_incidents
+        if targets.by_profile:
+            own = [each for each in own if each.key is None or each.key in part.keys]
+        named = partial(fitting, incidents=own, name=name or folder.resolve().name)
+        model, remarks = _fitted(named, part, rules, backend)
+        _save(model, folder)
+        print_remarks(remarks)
+        seconds = time.perf_counter() - started
+        summaries[pattern] = _summary(model, folder, seconds, remarks)
+        if not json:
+            _print_summary(model, summaries[pattern], choose=choose)
+    if not summaries:
+        raise UserError("The data have no key of these profiles, and nothing was trained.")
+    if json:
+        print(json_.dumps({"profiles": summaries} if targets.by_profile else summaries[""]))
+
+
+def _fitted(
+    fitting: Callable[..., FleetModel], dataset: Dataset, rules: RowRules, backend: str | None
+) -> tuple[FleetModel, list[Remark]]:
+    """Train a model, and return it with the remarks on its data."""
     intervals = rules.window.mode == "time"
     try:
         with (
@@ -183,43 +231,31 @@ def train(
                 console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
             ) as bar,
         ):
-            model = fit(
-                dataset,
-                rules=rules,
-                seed=seed,
-                epochs=epochs,
-                budget_per_week=budget_per_week,
-                choose=choose,
-                refine=refine,
-                evidence=evidence,
-                calendar=_calendar(calendar_zone or options.time_zone or "UTC", holiday),
-                incidents=known_incidents,
-                exclude_labelled=exclude_labelled,
-                drop_incidents=drop_incidents,
-                name=name or out.resolve().name,
-                progress=_reporter(bar),
-                levels=levels,
-                windows=windows,
-                hidden=hidden,
-                rbm_hidden=rbm_hidden,
-            )
+            model = fitting(dataset, progress=_reporter(bar))
     except UserError:
         # They may say why: rows that were left out, or times that repeat.
         reasons = training_remarks(dataset, MIN_ROWS, intervals=intervals)
         print_remarks(r for r in reasons if r.kind != "constant_channel")  # no model keeps one
         raise
-    try:
-        model.save(out)
-    except OSError as error:  # such as a full disk
-        raise UserError(f"{out} cannot be written: {error.strerror or error}.") from None
     remarks = training_remarks(dataset, MIN_ROWS, model, intervals=intervals)
     if patterns := unmatched(dataset.channels, rules.channels):
         text = f"no channel is matched by {', '.join(patterns)} of [[channels]], --rate or --value"
         remarks.append(Remark("unmatched_rule", text))
-    print_remarks(remarks)
-    seconds = time.perf_counter() - started
-    summary = {
-        "out": str(out),
+    return model, remarks
+
+
+def _save(model: FleetModel, folder: Path) -> None:
+    try:
+        model.save(folder)
+    except OSError as error:  # such as a full disk
+        raise UserError(f"{folder} cannot be written: {error.strerror or error}.") from None
+
+
+def _summary(
+    model: FleetModel, folder: Path, seconds: float, remarks: list[Remark]
+) -> dict[str, Any]:
+    return {
+        "out": str(folder),
         "name": model.name,
         "sha256": model.sha256,
         "channels": len(model.channels),
@@ -228,12 +264,12 @@ def train(
         "expectations": expectations(model),
         "remarks": [remark.as_json() for remark in remarks],
     }
-    if json:
-        print(json_.dumps(summary))
-        return
+
+
+def _print_summary(model: FleetModel, summary: dict[str, Any], *, choose: bool) -> None:
     print(
-        f"{out}: {summary['keys']} keys, {summary['rows']:,} rows, {len(model.channels)} channels "
-        f"in {seconds:.1f} s; {episode_text(model)}."
+        f"{summary['out']}: {summary['keys']} keys, {summary['rows']:,} rows, "
+        f"{len(model.channels)} channels in {summary['seconds']:.1f} s; {episode_text(model)}."
     )
     choice = model.report["evidence"]
     print(f"Evidence: {choice['evidence']} ({choice['reason']}).")

@@ -21,6 +21,7 @@ from ._guess import Guess as Guess
 from ._guess import guess_format as guess_format
 from ._key import KeyExpression as KeyExpression
 from ._make import CODECS as CODECS
+from ._make import contested as contested
 from ._make import make_codec as make_codec
 from ._registry import RegistryUnavailable as RegistryUnavailable
 from ._rekeyed import RekeyedCodec as RekeyedCodec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 Labels = tuple[tuple[str, str], ...]
@@ -87,6 +88,32 @@ class SeriesIndex(ChannelIndex):
     def knows(self, name: str) -> bool:
         """Return True: every measurement is known."""
         return True
+
+
+def contested_channels(sets: Sequence[Sequence[str]]) -> tuple[str, str] | None:
+    """Return two channels that one measurement may be of, where a set has just one of the two.
+
+    A codec of all sets reads the measurement as one of them, and the codec of that set alone may
+    read it as the other.
+
+    Args:
+        sets: Channels of several models that read the same records.
+    """
+    owners: dict[str, set[int]] = {}
+    for number, channels in enumerate(sets):
+        for channel in channels:
+            owners.setdefault(channel, set()).add(number)
+    by_name: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    for channel in owners:
+        name, required = parse_selector(channel)
+        by_name.setdefault(name, []).append((channel, required))
+    for entries in by_name.values():
+        for (first, labels), (second, others) in combinations(entries, 2):
+            if owners[first] == owners[second]:
+                continue
+            if all(others.get(label, value) == value for label, value in labels.items()):
+                return first, second
+    return None
 
 
 def labels_of(labels: Mapping[str, object]) -> Labels:

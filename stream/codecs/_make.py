@@ -13,6 +13,7 @@ from stream.types import CodecName, KeyFrom
 
 from ._avro import AvroCodec
 from ._base import Codec, Reading
+from ._channels import contested_channels
 from ._collectd import CollectdCodec
 from ._framed import FramedCodec
 from ._influx import InfluxCodec
@@ -50,6 +51,17 @@ _MEASUREMENT_CODECS: dict[str, type[MeasurementCodec]] = {
 }
 
 _FRAMED_CODECS: dict[str, type[FramedCodec]] = {"avro": AvroCodec, "protobuf": ProtobufCodec}
+
+
+def contested(name: str, channels: Sequence[Sequence[str]]) -> tuple[str, str] | None:
+    """Return two channels that a codec of all channels cannot tell apart as those of each set do.
+
+    Args:
+        name: One of `CODECS`.
+        channels: Channels of each model, none of which has all of them.
+    """
+    by_labels = name in _MEASUREMENT_CODECS or name.startswith("otlp")
+    return contested_channels(channels) if by_labels else None
 
 
 def make_codec(

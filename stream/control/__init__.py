@@ -16,6 +16,7 @@ from .documents import (
     ControlError,
     ControlSet,
     Document,
+    digest_of,
 )
 from .rules import Rule
 
@@ -34,4 +35,5 @@ __all__ = [
     "Rule",
     "Silence",
     "Window",
+    "digest_of",
 ]

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from .patterns import ALL, patterns_fault
-from .times import moment, time_fault
+from .times import moment, time_fault, zone_fault
 
 MOST_CHARACTERS = 2_000
 """Characters in a note or a reason."""
@@ -97,6 +97,8 @@ class Calendar(
     ical: str = ""
     """Text of an iCalendar file (RFC 5545)."""
     windows: tuple[Window, ...] = ()
+    zone: str = ""
+    """Time zone of days and times of `ical` that have none; empty: that of the file, or UTC."""
 
     def validate(self) -> str:
         """Return the first fault as a sentence; empty for a sound body."""
@@ -110,7 +112,11 @@ class Calendar(
                 f"`windows` has too many entries. Expected at most {_MOST_WINDOWS}. Received: "
                 f"{len(self.windows)}. Use a repeating event of `ical`."
             )
-        return patterns_fault("keys", self.keys) or _windows_fault(self.windows)
+        return (
+            patterns_fault("keys", self.keys)
+            or _windows_fault(self.windows)
+            or zone_fault("zone", self.zone)
+        )
 
 
 class Silence(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Literal, Self, get_args
 
@@ -182,12 +182,12 @@ class ControlSet:
     @cached_property
     def canonical(self) -> bytes:
         """Bytes of the whole set, equal for equal sets; empty for no documents."""
-        return b"\n".join(document.encode() for document in self.documents)
+        return _joined({document.key: document.encode() for document in self.documents})
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical bytes; empty for no documents."""
-        return hashlib.sha256(self.canonical).hexdigest() if self.documents else ""
+        return _digest(self.canonical)
 
     @cached_property
     def rules(self) -> tuple[tuple[str, Rule], ...]:
@@ -218,6 +218,23 @@ class ControlSet:
 
     def __repr__(self) -> str:
         return f"ControlSet({', '.join(document.key for document in self.documents)})"
+
+
+def digest_of(encoded: Mapping[str, bytes]) -> str:
+    """Return the digest of a set.
+
+    Args:
+        encoded: Bytes of each document by its key.
+    """
+    return _digest(_joined(encoded))
+
+
+def _joined(encoded: Mapping[str, bytes]) -> bytes:
+    return b"\n".join(encoded[key] for key in sorted(encoded))
+
+
+def _digest(canonical: bytes) -> str:
+    return hashlib.sha256(canonical).hexdigest() if canonical else ""
 
 
 def _order(document: Document) -> tuple[str, str]:

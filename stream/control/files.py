@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
+from .calendars import slim
 from .documents import KINDS, ControlError, ControlSet, Document
 
 _ENVELOPE: Final = ("name", "reason")
@@ -18,7 +19,13 @@ _BODIES: Final[Mapping[str, Any]] = {
 }
 
 
-def parse(text: str, source: str, author: str, written: str) -> list[Document]:
+def parse(
+    text: str,
+    source: str,
+    author: str,
+    written: str,
+    include: Callable[[str], str] | None = None,
+) -> list[Document]:
     """Read the documents of a file, in its order.
 
     Args:
@@ -26,6 +33,8 @@ def parse(text: str, source: str, author: str, written: str) -> list[Document]:
         source: Name of the file, kept with each document.
         author: Author of the documents.
         written: Time of writing, RFC 3339.
+        include: Function that reads a calendar file beside it (`file = "work.ics"`); None: there
+            are none.
 
     Raises:
         ControlError: If the file is no TOML, or a document has a fault.
@@ -42,12 +51,19 @@ def parse(text: str, source: str, author: str, written: str) -> list[Document]:
                 f"the kinds {', '.join(KINDS)}. Received: {kind!r}. Take it out, or write it as "
                 "[[rule]] with a name."
             )
-        documents += [_document(kind, entry, source, author, written) for entry in entries]
+        documents += [_document(kind, entry, source, author, written, include) for entry in entries]
     ControlSet.of(documents)  # no name twice, none too large
     return documents
 
 
-def _document(kind: str, entry: Any, source: str, author: str, written: str) -> Document:
+def _document(
+    kind: str,
+    entry: Any,
+    source: str,
+    author: str,
+    written: str,
+    include: Callable[[str], str] | None,
+) -> Document:
     name = entry.get("name") if isinstance(entry, dict) else None
     label = f"[[{kind}]] {name!r} of {source}"
     if not isinstance(name, str):
@@ -63,6 +79,8 @@ def _document(kind: str, entry: Any, source: str, author: str, written: str) -> 
             "Write it in quotes, or leave it out."
         )
     del fields["name"]
+    if kind == "calendar" and include is not None and isinstance(fields.get("file"), str):
+        fields["ical"] = slim(include(fields.pop("file")))
     try:
         body = msgspec.convert(fields, _BODIES[kind])
     except msgspec.ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def moment(text: str) -> datetime | None:
@@ -34,3 +35,20 @@ def time_fault(field: str, text: str) -> str:
         f"`{field}` is no time. Expected RFC 3339 with an offset, such as "
         f"`2026-12-24T18:00:00+01:00`. Received: {text!r}. Write date, time and offset."
     )
+
+
+def zone_fault(field: str, name: str) -> str:
+    """Return the fault of a time zone as a sentence; empty for a sound one, and for none.
+
+    Args:
+        field: Name of the time zone in the document.
+        name: Name of the time zone.
+    """
+    try:
+        ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return (
+            f"`{field}` is no time zone. Expected a name such as `Europe/Berlin`. "
+            f"Received: {name!r}. Leave it out for UTC."
+        )
+    return ""

@@ -8,6 +8,11 @@ from __future__ import annotations
 from stream.types import TP as TP
 
 from .engine import Engine as Engine
+from .profiled import ProfiledEngine as ProfiledEngine
+from .profiled_partitions import OTHER_KEYS as OTHER_KEYS
+from .profiles import Profiles as Profiles
+from .profiles import same_profiles as same_profiles
+from .profiles import version_of as version_of
 from .result import DirtyRows as DirtyRows
 from .result import ScoreColumns as ScoreColumns
 from .result import SliceOffsets as SliceOffsets
@@ -28,6 +33,7 @@ from .state.migration import Description as Description
 from .state.migration import alerts_of as alerts_of
 from .state.migration import describe as describe
 from .state.migration import descriptions_of as descriptions_of
+from .state.migration import layout_of as layout_of
 from .state.migration import offset_in as offset_in
 from .state.model_version import ModelVersion as ModelVersion
 from .state.model_version import model_version_of as model_version_of
@@ -40,3 +46,6 @@ from .state.tombstones import TombstoneIndex as TombstoneIndex
 from .state.tombstones import number_in as number_in
 from .state.tombstones import tombstone_of as tombstone_of
 from .step import Limits as Limits
+
+AnyEngine = Engine | ProfiledEngine
+"""Engine of one model, or of several by profile."""

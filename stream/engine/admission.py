@@ -34,6 +34,8 @@ class Admitted:
         sample: Indices of the samples to absorb, `n` of them, rising; int64 `(n,)`.
         slices: Ranges of `sample`, one of each partition that has any.
         bad_values: Values that could not be used in messages that count, by channel and reason.
+        ticks: Samples of other keys that move the clock, by the number of their partition and
+            rising; None: all samples are in `sample`.
     """
 
     decoded: Decoded
@@ -46,6 +48,26 @@ class Admitted:
     sample: NDArray[np.int64]
     slices: list[PartitionSlice]
     bad_values: dict[tuple[str, str], int]
+    ticks: dict[int, NDArray[np.int64]] | None = None
+
+    def lines(self, part: Partition, begin: int, end: int) -> NDArray[np.int64]:
+        """Return the samples of a slice, and before each the ticks that come before it."""
+        own = self.sample[begin:end]
+        if self.ticks is None:
+            return own
+        ticks = self.ticks[part.number]
+        first = np.searchsorted(ticks, self.sample[begin - 1]) if begin else 0
+        between = ticks[first : np.searchsorted(ticks, own[-1])]
+        return np.sort(np.concatenate((own, between)))
+
+    def ticks_at_end(self) -> dict[int, NDArray[np.int64]]:
+        """Return the ticks behind the last sample of each partition that has any, by its number."""
+        last = {part.number: int(self.sample[end - 1]) for part, _, end in self.slices}
+        rest = {
+            number: ticks[np.searchsorted(ticks, last.get(number, -1)) :]
+            for number, ticks in (self.ticks or {}).items()
+        }
+        return {number: ticks for number, ticks in rest.items() if ticks.size}
 
 
 def admit(
@@ -64,6 +86,81 @@ def admit(
         store: Rows of all keys.
         future_us: Longest time by which an event time may lie after that of its message.
     """
+    checked = check_slice(parts, decoded, slice_offsets, future_us)
+    slots, without_slot = slots_of_keys(checked.messages, decoded, checked.keep, store)
+    checked.refuse(without_slot)
+    sample = np.flatnonzero(checked.keep)
+    slices = sample_slices(checked.messages, decoded.message[sample])
+    return Admitted(
+        decoded=decoded,
+        slice_offsets=slice_offsets,
+        messages=checked.messages,
+        refused=checked.in_order(),
+        outcome=checked.outcome,
+        slots=slots,
+        clock_us=checked.clock_us,
+        sample=sample,
+        slices=[samples for samples in slices if samples.begin < samples.end],
+        bad_values=checked.bad_values(),
+    )
+
+
+@dataclass
+class CheckedSlice:
+    """Messages that count so far, before their keys have slots.
+
+    Attributes:
+        decoded: The slice, decoded: `N` samples.
+        messages: Messages of each partition.
+        refused: Messages refused, by their index.
+        outcome: Code of each message so far; uint8 `(m,)`.
+        keep: True for the samples that count; `(N,)`.
+        repeated: True for messages that were absorbed before; `(m,)`.
+        clock_us: Time by which each sample moves its partition's clock; int64 `(N,)`.
+    """
+
+    decoded: Decoded
+    messages: list[PartitionSlice]
+    refused: dict[int, Rejected]
+    outcome: NDArray[np.uint8]
+    keep: NDArray[np.bool_]
+    repeated: NDArray[np.bool_]
+    clock_us: NDArray[np.int64]
+
+    def refuse(self, refused: Mapping[int, Rejected]) -> None:
+        """Refuse messages whole: their other samples are dropped with the one that is at fault."""
+        if refused:
+            self.refused |= refused
+            self.outcome[list(refused)] = REFUSED
+            self.keep &= self.outcome[self.decoded.message] != REFUSED
+
+    def in_order(self) -> list[Rejected]:
+        """Return the refused messages in their order."""
+        return [self.refused[message] for message in sorted(self.refused)]
+
+    def bad_values(self) -> dict[tuple[str, str], int]:
+        """Count the values that could not be used in messages that count, by channel and reason."""
+        return Counter(
+            (channel, str(reason))
+            for message, channel, reason in self.decoded.bad_values
+            if not self.repeated[message] and self.outcome[message] != REFUSED
+        )
+
+
+def check_slice(
+    parts: Sequence[tuple[Partition, int]],
+    decoded: Decoded,
+    slice_offsets: SliceOffsets,
+    future_us: int,
+) -> CheckedSlice:
+    """Refuse messages, and leave out those that were absorbed or written before.
+
+    Args:
+        parts: Partitions of one topic, and the number of messages of each.
+        decoded: The slice, decoded.
+        slice_offsets: Offsets and Kafka timestamps of its messages.
+        future_us: Longest time by which an event time may lie after that of its message.
+    """
     messages = list(slices_of([part for part, _ in parts], [count for _, count in parts]))
     outcome = np.zeros(len(slice_offsets.offsets), dtype=np.uint8)
     absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
@@ -77,34 +174,10 @@ def admit(
     reference_us = message_us[decoded.message]
     ahead = keep & (decoded.time_us > reference_us + future_us)
     refused |= _in_the_future(decoded, slice_offsets, message_us, ahead, future_us)
-    # A message is refused whole, so its other samples are dropped with the one that is at fault.
-    if refused:
-        outcome[list(refused)] = REFUSED
-        keep &= outcome[decoded.message] != REFUSED
-    slots, without_slot = _slots(messages, decoded, keep, store)
-    if without_slot:
-        refused |= without_slot
-        outcome[list(without_slot)] = REFUSED
-        keep &= outcome[decoded.message] != REFUSED
-    bad_values = Counter(
-        (channel, str(reason))
-        for message, channel, reason in decoded.bad_values
-        if not repeated[message] and outcome[message] != REFUSED
-    )
-    sample = np.flatnonzero(keep)
-    slices = sample_slices(messages, decoded.message[sample])
-    return Admitted(
-        decoded=decoded,
-        slice_offsets=slice_offsets,
-        messages=messages,
-        refused=[refused[message] for message in sorted(refused)],
-        outcome=outcome,
-        slots=slots,
-        clock_us=clock_times(decoded.time_us, reference_us),
-        sample=sample,
-        slices=[samples for samples in slices if samples.begin < samples.end],
-        bad_values=bad_values,
-    )
+    clock_us = clock_times(decoded.time_us, reference_us)
+    checked = CheckedSlice(decoded, messages, {}, outcome, keep, repeated, clock_us)
+    checked.refuse(refused)
+    return checked
 
 
 def _duplicates(
@@ -158,7 +231,7 @@ def _in_the_future(
     return refused
 
 
-def _slots(
+def slots_of_keys(
     messages: list[PartitionSlice], decoded: Decoded, keep: NDArray[np.bool_], store: Store
 ) -> tuple[NDArray[np.int64], dict[int, Rejected]]:
     """Return the slot of every sample's key, and the messages that get none.

@@ -24,7 +24,9 @@ from .decide import Decider
 from .episodes import Episodes
 from .loading import ChangelogLoader
 from .memory import keep_freed_memory
+from .outcomes import count_outcomes
 from .partitions import OwnedPartitions
+from .profiles import Profiles, only_model
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
 from .rules_effect import RulesInForce, needs_fields
@@ -109,7 +111,7 @@ class Engine(OwnedPartitions):
         """The live model and its thresholds."""
         return self._model_version
 
-    def schedule_switch(self, tp: TP, offset: int, model: FleetModel) -> None:
+    def schedule_switch(self, tp: TP, offset: int, model: FleetModel | Profiles) -> None:
         """Note in the meta row that a model scores from an offset on; `switch_model` must follow.
 
         The meta row has to be written before it does, so that a replay changes at this record.
@@ -121,9 +123,9 @@ class Engine(OwnedPartitions):
         """
         meta = self.meta(tp)
         meta.begin_at(offset)  # it may come before the first record
-        meta.note_model(offset, model_version_of(model))
+        meta.note_model(offset, model_version_of(only_model(model)))
 
-    def switch_model(self, model: FleetModel, owned: Collection[TP] = ()) -> None:
+    def switch_model(self, model: FleetModel | Profiles, owned: Collection[TP] = ()) -> None:
         """Score with a model from the next record on, in all partitions.
 
         Under the same weights nothing but the thresholds changes. Of another model's rows the
@@ -135,8 +137,9 @@ class Engine(OwnedPartitions):
             owned: Partitions whose rows this worker writes to the changelog.
 
         Raises:
-            ValueError: If the model is not on NumPy's arrays.
+            ValueError: If the model is not on NumPy's arrays, or not one for all keys.
         """
+        model = only_model(model)
         self.shadow_by(None)  # the model that was compared is not the live one any more
         self._move_to(model, owned)
 
@@ -384,6 +387,9 @@ class Engine(OwnedPartitions):
         """
         parts = [(self._parts[tp[0], tp[1]], count) for tp, count in partitions]
         self._follow(part for part, _ in parts)
-        result = self._stepper.step(parts, batch, slice_offsets)
+        admitted = self._stepper.admit(parts, batch, slice_offsets)
+        result = self._stepper.step(admitted)
+        for messages in admitted.messages:
+            count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
         self._compare(partitions, batch, slice_offsets, result)
         return result

@@ -83,6 +83,17 @@ class Expiry:
         for part, _, end in slices:
             self._emit(part, admitted, int(message[end - 1]), self._sweep(part), result)
 
+    def sweep(self, part: Partition, admitted: Admitted, message: int, result: StepResult) -> None:
+        """Free the rows of expired keys where the step has no sample of the store's keys.
+
+        Args:
+            part: The partition.
+            admitted: The samples of the step.
+            message: Message that has moved the clock last.
+            result: Result of the step; gets the events of expired keys.
+        """
+        self._emit(part, admitted, message, self._sweep(part), result)
+
     def _emit(
         self,
         part: Partition,

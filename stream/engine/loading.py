@@ -10,6 +10,7 @@ from stream.engine.state.layout import LAYOUT_VERSION
 from stream.engine.state.merge import LoadReport, RowMerger, Value
 from stream.engine.state.meta import META_KEY, MetaRow
 from stream.engine.state.migration import descriptions_of
+from stream.engine.state.model_version import FormerModel
 from stream.engine.state.partition import ALWAYS, Partition
 from stream.engine.state.snapshot import RowBlock
 from stream.engine.state.table import Store
@@ -31,9 +32,18 @@ class ChangelogLoader:
         self._store, self._sha256 = store, sha256
         self._merger = RowMerger(store)
 
+    def continue_with(self, meta: MetaRow) -> None:
+        """Go on with a meta row as it was read."""
+        meta.drop_unused_model(self._sha256)
+        self.describe_rows(meta)
+
     def describe_rows(self, meta: MetaRow) -> None:
         """Note in a meta row the layout and model of the rows written from now on."""
-        meta.describe_rows(self._sha256, self._store.layout.spec, self._store.channels)
+        meta.describe_rows(self.rows())
+
+    def rows(self) -> FormerModel:
+        """Return the layout and model of the rows."""
+        return FormerModel(self._sha256, self._store.layout.spec, list(self._store.channels))
 
     def load(self, part: Partition, keys: Sequence[bytes], values: Sequence[Value]) -> LoadReport:
         """Merge rows and meta rows of a changelog, in its order.
@@ -68,8 +78,7 @@ class ChangelogLoader:
         part.descriptions |= descriptions_of(meta)
         if value is None or meta.absorbed >= part.meta.absorbed:
             part.meta = meta
-            meta.drop_unused_model(self._sha256)
-            self.describe_rows(meta)
+            self.continue_with(meta)
         return []
 
     def load_block(self, part: Partition, block: RowBlock) -> LoadReport:

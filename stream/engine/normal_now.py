@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -79,14 +79,10 @@ class NormalNow:
         """Return the end of the samples before the next message with which feedback counts."""
         sample = admitted.sample[begin:end]
         message = admitted.decoded.message[sample]
-        for (topic, key), times in self._times.items():
-            slot = part.index.get(key)
-            if topic != part.stream or slot is None:
-                continue
-            due = self._due(slot, times)
+        for slot, times in self._pending([part]):
+            applied = int(self._store.fields[FIELD][slot])
+            due = next(time for time in times if time > applied)
             rows = np.flatnonzero(admitted.slots[sample] == slot)
-            if due is None or not rows.size:
-                continue
             late = rows[admitted.decoded.time_us[sample[rows]] >= due]
             if late.size:
                 first = int(np.searchsorted(message, message[late[0]], side="left"))
@@ -94,19 +90,26 @@ class NormalNow:
                     end = min(end, begin + first)
         return end
 
-    def _due(self, slot: int, times: Sequence[int]) -> int | None:
-        applied = int(self._store.fields[FIELD][slot])
-        return next((time for time in times if time > applied), None)
+    def _pending(self, parts: Iterable[Partition]) -> Iterator[tuple[int, Sequence[int]]]:
+        """Yield the slots of keys in memory that feedback still has to count for, and its times."""
+        for part in parts:
+            for (topic, key), times in self._times.items():
+                slot = part.index.get(key) if topic == part.stream else None
+                if slot is not None and times[-1] > self._store.fields[FIELD][slot]:
+                    yield slot, times
 
     def apply(self, batch: StepBatch) -> None:
         """Take the present of keys as usual whose feedback counts with their first line here."""
         if not self._times or FIELD not in batch.keys.fields:
             return
         fields = batch.keys.fields
-        for row, slot in enumerate(batch.keys.slots.tolist()):
-            times = self._times.get((batch.keys.topic, self._store.slab.key(slot)))
-            lines = [] if times is None else batch.new_lines[batch.row[batch.new_lines] == row]
-            if times is None or not len(lines):
+        slots = batch.keys.slots
+        for slot, times in self._pending(part for part, _, _ in batch.slices):
+            row = int(np.searchsorted(slots, slot))
+            if row == slots.size or slots[row] != slot:
+                continue
+            lines = batch.new_lines[batch.row[batch.new_lines] == row]
+            if not lines.size:
                 continue
             first = lines[batch.message[lines] == batch.message[lines[0]]]
             time_us = int(batch.time_us[first].max())

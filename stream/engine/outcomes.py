@@ -15,7 +15,7 @@ from .slices import PartitionSlice
 
 REPEATED, LATE, WINDOWED, WARMING, SCORED = range(1, 6)
 """Codes of samples; the highest one of its samples is that of a message, 0 where it has none."""
-REFUSED, DUPLICATE = 6, 7
+REFUSED, DUPLICATE, NO_PROFILE = 6, 7, 8
 _OUTCOMES = (
     Outcome.ABSENT,
     Outcome.REPEATED,
@@ -55,12 +55,14 @@ def count_outcomes(
     absent = int(new_offsets[-1]) - meta.absorbed - int(new_offsets.size)
     if absent:
         counts[Outcome.ABSENT] = absent
-    code_counts = np.bincount(outcome[begin:end][new], minlength=DUPLICATE + 1).tolist()
+    code_counts = np.bincount(outcome[begin:end][new], minlength=NO_PROFILE + 1).tolist()
     for code, outcome_name in enumerate(_OUTCOMES):
         if code and code_counts[code]:
             counts[outcome_name] = code_counts[code]
     if code_counts[DUPLICATE]:
         counts[Outcome.DUPLICATE] = code_counts[DUPLICATE]
+    if code_counts[NO_PROFILE]:
+        counts[Outcome.NO_PROFILE] = code_counts[NO_PROFILE]
     # Refused messages are sorted: those of this partition lie between its bounds.
     first, last = (bisect_left(result.rejected, bound, key=_message) for bound in (begin, end))
     for refusal in result.rejected[first:last]:

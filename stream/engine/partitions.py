@@ -13,7 +13,7 @@ from stream.engine.state.merge import LoadReport
 from stream.engine.state.meta import META_KEY, MetaRow
 from stream.engine.state.model_version import ModelVersion
 from stream.engine.state.partition import Partition
-from stream.engine.state.snapshot import RowBlock, SnapshotScan
+from stream.engine.state.snapshot import RowBlock, RowScan, SnapshotScan
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
 from stream.engine.state.tombstones import Tombstone
@@ -56,6 +56,11 @@ class OwnedPartitions:
     def row_bytes(self) -> int:
         """Bytes of a row, in memory and in the changelog."""
         return self._store.layout.nbytes
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of all rows in memory."""
+        return self.row_bytes * self.active_keys
 
     @property
     def active_keys(self) -> int:
@@ -126,17 +131,7 @@ class OwnedPartitions:
         """
         part = self._parts[tp[0], tp[1]]
         self._store.slab.mark_migrated_dirty(part.number)
-        meta = part.meta
-        has_state = meta.absorbed >= 0
-        if meta.first_offset < 0 and events_from > position:
-            meta.begin_at(position)
-            meta.events_from = events_from
-            has_state = True
-        elif meta.first_offset < 0 and events_from_ms is not None:
-            meta.begin_at(position)
-            meta.events_from_ms = events_from_ms
-            has_state = True
-        return meta.note_model(position, self._model_version) and has_state
+        return part.meta.open_at(position, events_from, events_from_ms, self._model_version)
 
     def meta(self, tp: TP) -> MetaRow:
         """Return the meta row of a partition; may be written to."""
@@ -216,7 +211,7 @@ class OwnedPartitions:
         """Return SHA-256 of the rows' model; name, type and shape of every field."""
         return self.model.sha256, self._store.layout.spec
 
-    def scan(self, tp: TP) -> SnapshotScan:
+    def scan(self, tp: TP) -> RowScan:
         """Begin to copy the rows of a partition; only one scan of a partition at a time."""
         store = self._store
         return SnapshotScan(store.slab, store.evictor, self._parts[tp[0], tp[1]])

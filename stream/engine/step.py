@@ -31,7 +31,7 @@ from .hard_limits import HardLimits, LimitChange
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .normal_now import NormalNow
-from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED, count_outcomes
+from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
@@ -102,22 +102,29 @@ class Stepper:
         self._hard_limits = HardLimits(rules, self._pipeline.config.channels)
         self._normal_now = NormalNow(rules.control, self._store, self._episodes)
 
-    def step(
+    def admit(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
-    ) -> StepResult:
-        """Absorb one slice whole.
+    ) -> Admitted:
+        """Refuse messages of a slice, and find the slots of the keys of the others.
 
         Args:
-            parts: Partitions of one topic, and the number of messages of each; their meta rows
-                count every message.
+            parts: Partitions of one topic, and the number of messages of each.
             decoded: The slice: the messages of the first partition, then the next one's.
             slice_offsets: Offsets and Kafka timestamps of its messages.
         """
-        admitted = admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
+        return admit(parts, decoded, slice_offsets, self._store, self._limits.future_us)
+
+    def step(self, admitted: Admitted) -> StepResult:
+        """Absorb one slice whole; its messages get their outcomes, and are counted by the caller.
+
+        Args:
+            admitted: The slice.
+        """
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         self._resolve_given_up(admitted, result)  # of keys restored from the disk
         for slices in self._batches(admitted, result):
-            batch = self._assemble(admitted, slices)
+            lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
+            batch = self._assemble(admitted, lines)
             self._normal_now.apply(batch)
             observed = None
             if batch.new_lines.size:
@@ -132,9 +139,24 @@ class Stepper:
             self._idle.find(batch)
             self._emit(batch, observed, scored, admitted, result)
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
-        for messages in admitted.messages:
-            count_outcomes(messages, slice_offsets.offsets, admitted.outcome, result)
+        if admitted.ticks is not None:
+            self._move_clocks(admitted, result)
         return result
+
+    def _move_clocks(self, admitted: Admitted, result: StepResult) -> None:
+        """Find the keys that are idle by samples of other stores, behind the last own one."""
+        ticks = admitted.ticks_at_end()
+        parts = [part for part, _, _ in admitted.messages if part.number in ticks]
+        if not parts:
+            return
+        batch = self._assemble(admitted, [(part, ticks[part.number]) for part in parts])
+        self._idle.find(batch)
+        self._emit_silent(batch, ScoreColumns.empty(), result)
+        self._resolve_given_up(admitted, result)
+        if self._expiry is not None:
+            for part in parts:
+                message = int(admitted.decoded.message[ticks[part.number][-1]])
+                self._expiry.sweep(part, admitted, message, result)
 
     def has_idle_keys(self, part: Partition, clock_us: int) -> bool:
         """Return whether keys become idle before the clock of their partition reaches a time."""
@@ -179,16 +201,18 @@ class Stepper:
                 else:
                     yield from self._silent.batches(admitted, cut_slices)
 
-    def _assemble(self, admitted: Admitted, slices: list[PartitionSlice]) -> StepBatch:
+    def _assemble(
+        self, admitted: Admitted, samples: Sequence[tuple[Partition, Indices]]
+    ) -> StepBatch:
         """Make the table of some samples, with a copy of the rows of their keys.
 
         Args:
             admitted: The samples of the step.
-            slices: Ranges of `admitted.sample`, at most one of each partition.
+            samples: Partitions, none twice, and the samples to take of each, rising.
         """
-        decoded, parts = admitted.decoded, [part for part, _, _ in slices]
-        counts = [end - begin for _, begin, end in slices]
-        sample = np.concatenate([admitted.sample[begin:end] for _, begin, end in slices])
+        decoded, parts = admitted.decoded, [part for part, _ in samples]
+        counts = [len(indices) for _, indices in samples]
+        sample = np.concatenate([indices for _, indices in samples])
         message = decoded.message[sample]
         offset = admitted.slice_offsets.offsets[message]
         timestamp_ms = admitted.slice_offsets.timestamps_ms[message]
@@ -197,9 +221,18 @@ class Stepper:
         for part, begin, end in lines:  # a clock never goes back, and begins where it stood
             clock = np.maximum(clock_us[begin:end], part.meta.clock_us)
             np.maximum.accumulate(clock, out=clock_us[begin:end])
-        slots, row = np.unique(admitted.slots[sample], return_inverse=True)
+        line_slots = admitted.slots[sample]
+        if admitted.ticks is None:
+            slots, row = np.unique(line_slots, return_inverse=True)
+        else:
+            slots, row = _rows_of_ticks(line_slots)
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
+        if admitted.ticks is None:
+            new_lines = np.flatnonzero(offset > fields["offset"][row])
+        else:
+            own = np.flatnonzero(line_slots >= 0)
+            new_lines = own[offset[own] > fields["offset"][row[own]]]
         rules = self._rules.groups(parts[0].stream, self._store, slots)
         return StepBatch(
             keys=KeyRows(parts[0].stream, slots, block, fields, rules),
@@ -212,7 +245,7 @@ class Stepper:
             clock_us=clock_us,
             values=np.ascontiguousarray(decoded.values[sample]),
             row=row,
-            new_lines=np.flatnonzero(offset > fields["offset"][row]),
+            new_lines=new_lines,
             without_events=_without_events(lines, offset, timestamp_ms),
             outcome=np.full(sample.size, REPEATED, dtype=np.uint8),
             idle_after_us=np.full(sample.size, NEVER_IDLE, dtype=np.int64),
@@ -378,6 +411,16 @@ class Stepper:
             names = [channels[i] for i in changes.channel[changes.gone].tolist()]
             result.gone += zip(map(self._store.slab.key, slots.tolist()), names, strict=True)
         return changes
+
+
+def _rows_of_ticks(slots: Indices) -> tuple[Indices, Indices]:
+    """Return the slots of the lines that have one, and the row of each line among these.
+
+    Args:
+        slots: Slot of each line; -1 of a tick, whose row means nothing.
+    """
+    keys = np.unique(slots[slots >= 0])
+    return keys, np.searchsorted(keys, slots)
 
 
 def _without_events(

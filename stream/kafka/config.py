@@ -45,6 +45,8 @@ class WorkerConfig:
         max_key_bytes: Longest stream key.
         streams: Names that stand for `<input>` in output topics, by input topic where it differs.
         model_topic: Topic of the model's bundles; empty: they come from elsewhere.
+        model_topics: Topics of the bundles of all profiles.
+        profile: Pattern of the one profile that this is for; empty: all, or none.
         control_topic: Topic of the documents of operators; empty: nobody follows them.
         security: Security keywords of aiokafka.
         client_id: Name of the client in the broker's logs.
@@ -85,6 +87,8 @@ class WorkerConfig:
     max_key_bytes: int
     streams: Mapping[str, str]
     model_topic: str
+    model_topics: tuple[str, ...]
+    profile: str
     control_topic: str
     security: Mapping[str, Any]
     client_id: str
@@ -128,6 +132,8 @@ class WorkerConfig:
             max_key_bytes=settings.input.max_key_bytes,
             streams=settings.stream_names,
             model_topic=settings.model_topic,
+            model_topics=settings.model_topics,
+            profile="" if settings.profile is None else settings.profile[1],
             control_topic=settings.control_topic,
             security=security(kafka),
             client_id=kafka.client_id,
@@ -171,7 +177,12 @@ class WorkerConfig:
     @property
     def model_transactional_id(self) -> str:
         """Transactional id of writers to the model topic: there is one at a time."""
-        return f"{self.group}-model"
+        return f"{self.group}-model{self._of_profile}"
+
+    @property
+    def _of_profile(self) -> str:
+        """End of names of one profile; without profiles the group says enough."""
+        return f".{self.model_topic}" if self.profile else ""
 
     @property
     def control_transactional_id(self) -> str:
@@ -181,7 +192,8 @@ class WorkerConfig:
     @property
     def learn_group(self) -> str:
         """Group by which one worker is chosen to train the model."""
-        return f"{self.group}-learn"
+        # Without profiles the topic says nothing that the group does not.
+        return f"{self.model_topic}-learn" if self.profile else f"{self.group}-learn"
 
     def output_topic(self, kind: str, input_topic: str) -> str:
         """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""

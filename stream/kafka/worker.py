@@ -6,13 +6,13 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ember_core.pipeline import FleetModel
 from stream.codecs import Codec, RekeyedCodec
-from stream.engine import Engine
+from stream.engine import AnyEngine, Profiles
 from stream.kafka.client.admin import OnDemandAdmin
 from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.client.producer_set import ProducerSet
@@ -52,7 +52,7 @@ class Worker:
         self,
         config: WorkerConfig,
         codec: Codec,
-        engine: Engine,
+        engine: AnyEngine,
         observer: Observer | None = None,
         exit_process: Callable[[int], Any] = os._exit,
     ) -> None:
@@ -82,11 +82,11 @@ class Worker:
         """Ask `run` to end, after a last checkpoint."""
         self._stop.set()
 
-    async def switch_model(self, model: FleetModel, codec: Codec) -> dict[TP, int]:
+    async def switch_model(self, model: FleetModel | Profiles, codec: Codec) -> dict[TP, int]:
         """Score with another model, or other thresholds, from the next record on.
 
         Args:
-            model: Configured model.
+            model: Configured model, or those of all profiles.
             codec: Codec for the channels of the model.
 
         Returns:
@@ -96,7 +96,7 @@ class Worker:
         if self._rekeying is not None:
             self._rekeying.switch_codec(codec, model.sources)
         if self._session is not None:
-            return await self._session.switch_model(model, self._engine_codec(model))
+            return await self._session.switch_model(model, self._engine_codec(model.sources))
         self._engine.switch_model(model)
         return {}
 
@@ -183,17 +183,17 @@ class Worker:
             self._rekeying = RekeyService(
                 context,
                 self._codec,
-                self._engine.model.sources,
+                self._engine.channels,
                 partitions=cluster.inputs[config.topics[0]].partitions,
                 transactions=cluster.transactions,
             )
             await self._rekeying.connect()
         return context, cluster, producers
 
-    def _engine_codec(self, model: FleetModel) -> Codec:
+    def _engine_codec(self, channels: Sequence[str]) -> Codec:
         """Return the codec of the records that the engine reads."""
         config = self._context.config
-        return RekeyedCodec(model.sources, config.max_key_bytes) if config.rekeyed else self._codec
+        return RekeyedCodec(channels, config.max_key_bytes) if config.rekeyed else self._codec
 
     def _make_app(self, context: Context, cluster: Cluster, producers: ProducerSet) -> App:
         files: SnapshotFiles | None = None
@@ -204,7 +204,7 @@ class Worker:
             self._session = Session(
                 context,
                 self._engine,
-                self._engine_codec(self._engine.model),
+                self._engine_codec(self._engine.channels),
                 client,
                 fetching,
                 producers,

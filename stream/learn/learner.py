@@ -48,9 +48,13 @@ class Learner:
     Args:
         settings: Settings of the service.
         observer: Receiver of the reports.
+        turn: Lock held while a model is trained; None: nobody else trains in this worker.
     """
 
-    def __init__(self, settings: Settings, observer: Observer) -> None:
+    def __init__(
+        self, settings: Settings, observer: Observer, turn: asyncio.Lock | None = None
+    ) -> None:
+        self._turn = turn or asyncio.Lock()
         self._settings = settings
         self._config = WorkerConfig.from_settings(settings)
         self._observer = observer
@@ -166,11 +170,12 @@ class Learner:
 
     async def _train(self, catalogue: Catalogue, *, has_model: bool) -> Outcome:
         try:
-            # Made here, so that it goes also when the process is killed.
-            with tempfile.TemporaryDirectory(prefix="ember-learn-") as folder:
-                bundle = Path(folder) / "model"
-                job = Job(self._settings, catalogue.newest_offset, has_model, bundle)
-                return await run_process(job, self._on_progress)
+            async with self._turn:
+                # Made here, so that it goes also when the process is killed.
+                with tempfile.TemporaryDirectory(prefix="ember-learn-") as folder:
+                    bundle = Path(folder) / "model"
+                    job = Job(self._settings, catalogue.newest_offset, has_model, bundle)
+                    return await run_process(job, self._on_progress)
         except OSError as error:  # such as a full disk, or no process to be had
             return Outcome("failed", f"The process that trains cannot be started: {error}.")
         finally:

@@ -4,6 +4,7 @@
 """
 
 from ._bridge_metrics import BridgeMetrics as BridgeMetrics
+from ._bridge_metrics import IncidentMetrics as IncidentMetrics
 from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
 from .health import Health as Health
@@ -11,6 +12,7 @@ from .health import Report as Report
 from .host import HostMetrics as HostMetrics
 from .http import HttpServer as HttpServer
 from .learning import LearnObserver as LearnObserver
+from .learning import ProfileObservers as ProfileObservers
 from .logs import configure as configure_logs
 from .metrics import WORKER_UP as WORKER_UP
 from .metrics import Metrics as Metrics
@@ -26,6 +28,7 @@ __all__ = [
     "Health",
     "HostMetrics",
     "HttpServer",
+    "IncidentMetrics",
     "LearnObserver",
     "Metrics",
     "Report",

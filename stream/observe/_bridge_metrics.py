@@ -62,3 +62,44 @@ class BridgeMetrics(MetricSet):
         self._unsent.set(unsent)
         self._waiting.set(waiting)
         self._lag.set(lag)
+
+
+class IncidentMetrics(BridgeMetrics):
+    """Metrics of `ember incidents`: those of a bridge whose receiver is a topic, and its own.
+
+    Args:
+        outcomes: Outcomes of a trigger.
+        results: Results of a write.
+        process: Add CPU, memory and file descriptors of the process.
+    """
+
+    unwritten = 0
+    """Messages that the broker has not acknowledged."""
+
+    def __init__(
+        self, outcomes: Sequence[str], results: Sequence[str], *, process: bool = True
+    ) -> None:
+        super().__init__(outcomes, results, process=process)
+        self._open = self._gauge("ember_incidents_open", "Incidents that are not resolved.")
+        self._messages = self._counter(
+            "ember_incidents_messages", "Messages about incidents, by status.", "status"
+        )
+        self._pages = self._counter(
+            "ember_incidents_decisions",
+            "New incidents, by decision: `page`, or `digest` where alerts.pages is used up.",
+            "decision",
+        )
+        for status in ("firing", "updated", "resolved"):
+            self._messages.labels(status)
+        for decision in ("page", "digest"):
+            self._pages.labels(decision)
+
+    def message(self, status: str, *, page: bool) -> None:
+        """Count a message that was written."""
+        self._messages.labels(status).inc()
+        if status == "firing":
+            self._pages.labels("page" if page else "digest").inc()
+
+    def open(self, incidents: int) -> None:
+        """Set the number of open incidents."""
+        self._open.set(incidents)

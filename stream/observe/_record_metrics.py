@@ -37,7 +37,7 @@ _SEVERITIES = range(13)  # -log10 of a probability, 0 to 12
 REFUSALS = frozenset(reason.value for reason in Reason if reason is not Reason.NO_CHANNELS)
 _NO_CHANNELS = Reason.NO_CHANNELS.value
 _OUTCOMES = (
-    *("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent"),
+    *("scored", "warming", "windowed", "late", "repeated", "duplicate", "absent", "no_profile"),
     _NO_CHANNELS,
 )
 """Outcomes that need no mending; in a topic that others share, most have none of the channels."""

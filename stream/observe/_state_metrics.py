@@ -27,6 +27,11 @@ class StateMetrics(MetricSet):
     def _define_state(self) -> None:
         """Create the metrics, and show known label values before anything has happened."""
         self._keys = self._gauge("ember_active_keys", "Stream keys in memory.")
+        self._profile_keys = self._gauge(
+            "ember_profile_keys",
+            "Keys in memory by the pattern of model.profiles; `<other>`: none fits.",
+            "profile",
+        )
         self._known_keys = self._gauge(
             "ember_known_keys", "Keys in memory whose scales came with the model."
         )
@@ -57,10 +62,12 @@ class StateMetrics(MetricSet):
         self._read_moves: Callable[[], tuple[int, int, int, int]] | None = None
         self._moves = (0, 0, 0, 0)
         self._read_missing: Callable[[], Mapping[str, int]] = dict
+        self._read_profiles: Callable[[], Mapping[str, int]] = dict
         for reason in _EVICTIONS:
             self._evictions.labels(reason)
         for result in _RESTORED:
             self._restored.labels(result)
+        self._profile_keys.labels("<other>")
         for reason in ("evidence", "stale"):
             self._alarmed.labels(reason)
         for channel in self._channel_labels():
@@ -82,6 +89,7 @@ class StateMetrics(MetricSet):
         in_flight: Callable[[], float],
         moved: Callable[[], tuple[int, int, int, int]],
         max_keys: int,
+        profiles: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """Register the functions that are called at every scrape.
 
@@ -95,8 +103,9 @@ class StateMetrics(MetricSet):
             moved: Totals of keys evicted to disk, restored from it, forgotten for lack of space,
                 and forgotten by ttl.
             max_keys: Most keys in memory.
+            profiles: Keys in memory by the pattern of their profile.
         """
-        self._read_moves = moved
+        self._read_moves, self._read_profiles = moved, profiles
         self._read_missing = missing
         self._keys.set_function(keys)
         self._known_keys.set_function(lambda: flagged("known"))
@@ -117,6 +126,8 @@ class StateMetrics(MetricSet):
             self._evictions.labels("disk").inc(forgotten)
             self._evictions.labels("ttl").inc(expired)
             self._returned.inc(returned)
+        for profile, keys in self._read_profiles().items():
+            self._profile_keys.labels(profile).set(keys)
         missing = dict.fromkeys(self._channel_labels(), 0)
         for channel, keys in self._read_missing().items():
             missing[self._channel_label(channel)] += keys

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from ._learn_metrics import STAGES
 from .health import Health
 from .metrics import Metrics
 
@@ -58,3 +59,59 @@ class LearnObserver:
         if reasons and reasons != self._refused:
             _log.warning("learn_refused", detail=" ".join(reasons), **about)
         self._refused = reasons
+
+
+class ProfileObservers:
+    """Observers of the trainings of several profiles; one worker shows what is furthest on.
+
+    Args:
+        observer: Observer of the worker.
+    """
+
+    def __init__(self, observer: LearnObserver) -> None:
+        self._observer = observer
+        self._stages: dict[str, tuple[str, str, float]] = {}
+        self._refused: dict[str, tuple[str, ...]] = {}
+
+    def observer(self, profile: str) -> _ProfileObserver:
+        """Return the observer of one profile."""
+        return _ProfileObserver(self, profile)
+
+    def progress(self, profile: str, stage: str, detail: str, share: float) -> None:
+        """Record the stage of a profile, and report the furthest one of all."""
+        name = profile or "other keys"
+        self._stages[profile] = stage, f"{name}: {detail}", share
+        self._observer.progress(*max(self._stages.values(), key=lambda each: STAGES.index(each[0])))
+
+    def ended(self, profile: str, result: str, detail: str) -> None:
+        """Count and log the end of a training."""
+        self._observer.ended(result, f"{profile or 'other keys'}: {detail}")
+
+    def held_back(self, profile: str, reasons: tuple[str, ...], **about: Any) -> None:
+        """Record the refused candidate of a profile; no reasons: there is none."""
+        self._refused[profile] = reasons
+        sentences = (
+            f"{name or 'other keys'}: {' '.join(some)}"
+            for name, some in self._refused.items()
+            if some
+        )
+        self._observer.held_back(tuple(sentences), **about)
+
+
+class _ProfileObserver:
+    """Observer of the training of one profile."""
+
+    def __init__(self, all_profiles: ProfileObservers, profile: str) -> None:
+        self._all, self._profile = all_profiles, profile
+
+    def progress(self, stage: str, detail: str, share: float) -> None:
+        """Record the stage of a training, or of the wait for the next one."""
+        self._all.progress(self._profile, stage, detail, share)
+
+    def ended(self, result: str, detail: str) -> None:
+        """Count and log the end of a training."""
+        self._all.ended(self._profile, result, detail)
+
+    def held_back(self, reasons: tuple[str, ...], **about: Any) -> None:
+        """Record the candidate that the gate has refused last; no reasons: there is none."""
+        self._all.held_back(self._profile, reasons, **about)

@@ -59,6 +59,7 @@ class ServiceObserver(Observer):
         self._last_key_warning = self._last_channel_warning = float("-inf")
         self._last_value_warning = float("-inf")
         self._foreign: ForeignKeys | None = None
+        self._last_profile_warning = float("-inf")
         self._last_phase = ("", "")
         self._since = {"messages": 0, "rejected": 0, "scored": 0, "events": 0}
 
@@ -78,6 +79,7 @@ class ServiceObserver(Observer):
         )
         self.metrics.bad_values(topic, result.bad_values)
         self._warn_of_bad_values(topic, result.bad_values)
+        self._warn_of_no_profile(topic, result.counts.get("no_profile", 0))
         scores = result.scores
         self.metrics.scored(topic, scores.score, scores.severity, scores.anomaly)
         self._since["scored"] += len(scores.severity)
@@ -132,6 +134,13 @@ class ServiceObserver(Observer):
         _log.warning(
             "channel_missing", topic=topic, key=quoted(key), channel=channel, count=len(gone)
         )
+
+    def _warn_of_no_profile(self, topic: str, messages: int) -> None:
+        """Log records whose keys no model is for, at most once a minute."""
+        now = self._clock()
+        if messages and now >= self._last_profile_warning + _REPEAT_SECONDS:
+            self._last_profile_warning = now
+            _log.warning("keys_without_profile", topic=topic, messages=messages)
 
     def _warn_of_bad_values(self, topic: str, counts: Mapping[tuple[str, str], int]) -> None:
         """Log values that could not be used: their records count, so nothing else shows them."""

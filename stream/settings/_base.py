@@ -64,7 +64,7 @@ def _split_list(value: Any) -> Any:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _split_table(value: Any) -> Any:
+def split_table(value: Any) -> Any:
     """Split the text of an environment variable: a JSON object, or `name=value,name=value`."""
     if not isinstance(value, str):
         return value
@@ -76,4 +76,4 @@ def _split_table(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
-Table = Annotated[dict[str, str], BeforeValidator(_split_table)]
+Table = Annotated[dict[str, str], BeforeValidator(split_table)]

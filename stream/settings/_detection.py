@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stream.durations import seconds_of
 
-from ._base import Section
+from ._base import Section, split_table
 from ._topics import name_fault
 
 _WEEK_SECONDS = 604_800.0
@@ -36,13 +36,33 @@ def _bundle_path(value: Any) -> Any:
 BundlePath = Annotated[Path | str, BeforeValidator(_bundle_path)]
 
 
+def _profile_bundles(value: Any) -> Any:
+    """Refuse addresses: the folders of a table are not fetched."""
+    table = split_table(value)
+    if isinstance(table, dict):
+        for pattern, folder in table.items():
+            if "://" in str(folder):
+                raise ValueError(f"expected a folder for {pattern!r}, not an address")
+    return table
+
+
+ProfileBundles = Annotated[dict[str, Path], BeforeValidator(_profile_bundles)]
+
+
 class ModelSection(Section):
-    """Model bundle and warm-up of unknown keys."""
+    """Model bundles and warm-up of unknown keys."""
 
     path: BundlePath = Field(
         default=Path("model"),
         description="Folder of the model bundle, or its https address. An address needs `sha256`; "
         "the bundle is fetched once, into `state.directory`.",
+    )
+    profiles: ProfileBundles = Field(
+        default={},
+        description="Folders of the bundles of some keys, by a pattern of the key: `*`, `?`, "
+        "`[abc]`, letter by letter. The first pattern that fits decides. Other keys have the "
+        "bundle of `path`; without one their records count as `no_profile`. With `topic` it is a "
+        "name in the place of a folder: the bundle comes by `<topic>-<name>`.",
     )
     topic: str = Field(
         default="",
@@ -64,6 +84,11 @@ class ModelSection(Section):
         default=None,
         description="Folder of a candidate bundle that scores the same records without events; "
         "`ember model shadow` compares it. Costs as much as the model itself.",
+    )
+    shadow_profile: str = Field(
+        default="",
+        description="Pattern of `profiles` whose keys the candidate scores; empty: those that no "
+        "pattern fits.",
     )
     warmup_rows: int | None = Field(
         default=None,
@@ -90,6 +115,51 @@ class ModelSection(Section):
         if value and (fault := name_fault(value.replace("<group>", "group"))):
             raise ValueError(fault)
         return value
+
+    @property
+    def other_keys(self) -> Path | str | None:
+        """Bundle of the keys that no pattern of `profiles` fits; None: they have no model.
+
+        With `topic` its newest bundle stands in the place of this one.
+        """
+        if "*" in self.profiles:
+            return None
+        has_path = bool(self.topic) or "path" in self.model_fields_set
+        return self.path if has_path or not self.profiles else None
+
+    @field_validator("profiles")
+    @classmethod
+    def _patterns_that_fit(cls, value: dict[str, Path]) -> dict[str, Path]:
+        patterns = list(value)
+        if "" in patterns:
+            raise ValueError("a pattern is empty, and fits no key")
+        if "*" in patterns[:-1]:
+            behind = patterns[patterns.index("*") + 1]
+            raise ValueError(
+                f"`*` fits every key, so that {behind!r} behind it never does; put it last"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _profiles_fit_the_rest(self) -> Self:
+        names = [str(name) for name in self.profiles.values()] if self.topic else []
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or names.count(name) > 1:
+                raise ValueError(
+                    "With `topic` the bundle of a profile comes by a topic of its own. Expected "
+                    f"a different name for each, such as `db`. Received: {name!r}"
+                )
+        if self.shadow_profile and self.shadow_profile not in self.profiles:
+            raise ValueError(
+                "`shadow_profile` names no profile. Expected one of the patterns of `profiles`. "
+                f"Received: shadow_profile={self.shadow_profile!r}"
+            )
+        if self.shadow and not self.shadow_profile and self.other_keys is None:
+            raise ValueError(
+                "`shadow` is a candidate for the keys of no profile, which have no model. Expected "
+                "`shadow_profile`, one of the patterns of `profiles`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_the_bundle(self) -> Self:
@@ -145,9 +215,15 @@ class AlertsSection(Section):
         "`{alertname}` are filled in. Empty: no link.",
     )
 
-    @field_validator("budget")
+    pages: str | None = Field(
+        default=None,
+        description="Incidents that may page in the whole fleet and time, for example `5/day`: the "
+        "most improbable ones. The others wait in the digest by e-mail. Unset: all page.",
+    )
+
+    @field_validator("budget", "pages")
     @classmethod
-    def _budget(cls, value: str | None) -> str | None:
+    def _rate(cls, value: str | None) -> str | None:
         if value is None:
             return None
         # The lazy group leaves the plural's "s" out: "2/days" is "2/day".
@@ -172,10 +248,18 @@ class AlertsSection(Section):
     @property
     def budget_per_week(self) -> float | None:
         """Pages accepted per key and week; None: as trained."""
-        if self.budget is None:
-            return None
-        number, _, period = self.budget.partition("/")
-        return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
+        return None if self.budget is None else _per_week(self.budget)
+
+    @property
+    def pages_per_week(self) -> float | None:
+        """Incidents of the whole fleet that may page in a week; None: all."""
+        return None if self.pages is None else _per_week(self.pages)
+
+
+def _per_week(rate: str) -> float:
+    """Return a rate such as `2/day` for a week."""
+    number, _, period = rate.partition("/")
+    return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
 
 
 class OutputSection(Section):

@@ -31,6 +31,7 @@ from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
 from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputSection
+from ._incidents import IncidentsSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
 from ._learning import LearnSection
@@ -53,8 +54,8 @@ from ._receivers import (
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
-_REPLACED = {"kafka.auto.offset.reset": "input.start", "alertmanager.link": "alerts.link"}
-"""Kafka's or a former name of a setting -> Ember's setting in its place."""
+_REPLACED = {"kafka.auto.offset.reset": "input.start"}
+"""Kafka's name of a setting -> Ember's setting in its place."""
 
 
 def env_name(section: str, key: str) -> str:
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     )
     log: LogSection = Field(default=LogSection(), description="Messages on stderr.")
     traces: TracesSection = Field(default=TracesSection(), description="OpenTelemetry.")
+    incidents: IncidentsSection = Field(
+        default=IncidentsSection(), description="Keys that fire together."
+    )
     alertmanager: AlertmanagerSection = Field(
         default=AlertmanagerSection(), description="Target of `ember bridge alertmanager`."
     )
@@ -128,6 +132,7 @@ class Settings(BaseSettings):
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _origin: tuple[Path | None, dict[str, Any]] = PrivateAttr(default=(None, {}))
     _worker: int | None = PrivateAttr(default=None)
+    _profile: tuple[tuple[str, ...], str] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _window_mode_follows_codec(self) -> Self:
@@ -224,6 +229,41 @@ class Settings(BaseSettings):
         """Topic of the documents of operators; empty where nobody follows them."""
         topic = self.control.topic.replace("<group>", self.kafka.group)
         return topic if self.control.enabled else ""
+
+    @property
+    def model_topics(self) -> tuple[str, ...]:
+        """Topics that bring the bundles, one for each profile; empty where folders do."""
+        return tuple(each.model_topic for each in self.by_profile.values() if each.model_topic)
+
+    @property
+    def by_profile(self) -> dict[str, Self]:
+        """Settings of each profile by its pattern, as those of a service of one model.
+
+        Those of the keys of no profile are under the empty pattern. With `model.topic` each has a
+        topic of its own.
+        """
+        section = self.model
+        if not section.profiles:
+            return {"": self}
+        names = {pattern: f"-{name}" for pattern, name in section.profiles.items()}
+        if section.other_keys is not None:
+            names[""] = ""
+        views = {}
+        for pattern, name in names.items():
+            update: dict[str, Any] = {"profiles": {}, "shadow_profile": ""}
+            if section.topic:
+                update["topic"] = section.topic + name
+            elif pattern:
+                update["path"] = section.profiles[pattern]
+            view = self.model_copy(update={"model": section.model_copy(update=update)})
+            view._profile = tuple(section.profiles), pattern  # noqa: SLF001  # our own
+            views[pattern] = view
+        return views
+
+    @property
+    def profile(self) -> tuple[tuple[str, ...], str] | None:
+        """Patterns of all profiles, and that of the one these settings are of; None: of no one."""
+        return self._profile
 
     @property
     def streams(self) -> tuple[str, ...]:

@@ -111,9 +111,9 @@ class GroupFields(Section):
     """Settings of the receivers that get one message for several alerts."""
 
     group_by: Names = Field(
-        default=("alertname", "topic"),
-        description="Labels whose values are the same in all alerts of a message; `...`: all of "
-        "them, a message for each alert.",
+        default=("alertname", "topic", "incident"),
+        description="Labels whose values are the same in all alerts of a message, where they have "
+        "them; `...`: all of them, a message for each alert.",
     )
     group_wait_seconds: float = Field(
         default=30.0, ge=0, description="Time for which the first message of a group gathers."
@@ -252,7 +252,8 @@ class EmailSection(ReceiverSection):
     interval_seconds: float = Field(
         default=900.0,
         ge=1,
-        description="Time between two digests. There is none where nothing began or ended.",
+        description="Time between two digests, at whole multiples since midnight UTC. Where "
+        "nothing began or ended, there is none.",
     )
     subject: Template = Field(
         default="Ember: {began} began, {firing} firing, {resolved} resolved",

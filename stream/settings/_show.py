@@ -15,6 +15,7 @@ _UNSET = {
     ("alerts", "budget"): ": as trained, or else 1/month (with joint evidence: a threshold that 3 "
     "in 1,000 training rows reach)",
     ("alerts", "refractory_rows"): ": as trained",
+    ("alerts", "pages"): ": all incidents page",
 }
 """Meaning of settings that are not set, where it is no value of their own."""
 
@@ -34,6 +35,8 @@ def render_toml(settings: Settings) -> str:
             # TOML has no null: an unset value is a comment.
             text = f"# {key} =" if value is None else f"{key} = {_toml(value)}"
             note = _UNSET.get((section, key), "") if value is None else ""
+            if (section, key) == ("model", "path") and settings.model.other_keys is None:
+                note = ": not used, keys of no profile have no model"
             entries.append((text, settings.source(section, key) + note))
         width = max(len(text) for text, _ in entries)
         lines += [f"{text:<{width}}  # {source}" for text, source in entries]

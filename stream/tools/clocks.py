@@ -12,7 +12,6 @@ from stream.engine import META_KEY, MetaRow, describe
 from stream.engine.clock import CLOCK_SKEW_US
 from stream.engine.state.layout import NEVER
 from stream.engine.state.migration import mark_in, mark_of
-from stream.engine.state.model_version import FormerModel
 from stream.kafka.protocol.checkpoint import COMMITTED_HEADER
 
 from .state import PartitionState, StateLog
@@ -137,8 +136,7 @@ def _times(row: bytes, meta: MetaRow) -> dict[str, int]:
 
 def _record(row: bytes, meta: MetaRow) -> Any | None:
     """Return a writable copy of a row with its fields; None where no layout fits it."""
-    written: list[MetaRow | FormerModel] = [meta, *meta.former]
-    for described in written:
+    for described in (*meta.described(), *meta.former):
         layout = describe(described)
         if (
             layout is not None

@@ -13,7 +13,7 @@ from typing import Any, Final
 from confluent_kafka import Message
 
 from stream.codecs import Codec, make_codec
-from stream.configure import load_model
+from stream.configure import load_models
 from stream.settings import Settings
 from stream.types import TP
 
@@ -87,7 +87,7 @@ class _Keys:
         source = settings.input
         self._codec: Codec | None = None
         if source.key or source.key_from != "kafka":
-            model = load_model(settings)  # a record without a channel gives no sample, and no key
+            model = load_models(settings)  # a record without a channel gives no sample, and no key
             self._codec = make_codec(source.codec, model.sources, **source.codec_options())
 
     def read(self, messages: Sequence[Message]) -> Iterator[tuple[TP, bytes, int]]:

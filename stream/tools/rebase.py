@@ -243,6 +243,7 @@ def _write(
     old = state.meta
     if old is not None:
         meta.model, meta.fields, meta.channels = old.model, old.fields, old.channels
+        meta.profiles = old.profiles
         meta.clock_us, meta.rebased = old.clock_us, old.rebased + 1
         if not mismatch:  # its log is the same; only the number of partitions changed
             meta.first_offset, meta.counts = old.first_offset, old.counts
@@ -261,7 +262,7 @@ def _describe_like(meta: MetaRow, states: Sequence[PartitionState]) -> None:
     for state in states:
         if state.meta is not None:
             meta.model, meta.fields = state.meta.model, state.meta.fields
-            meta.channels = state.meta.channels
+            meta.channels, meta.profiles = state.meta.channels, state.meta.profiles
             return
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
-from stream.bridge import OUTCOMES, RESULTS, Bridge
+from stream.bridge import OUTCOMES, RESULTS, Bridge, _reading
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
 from stream.tools import clients
@@ -216,7 +215,7 @@ def test_a_first_start_begins_with_todays_news(kafka: Broker, server: FakeAlertm
 def test_it_waits_for_the_topics_of_the_workers(
     embedded: Broker, server: FakeAlertmanager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(_reading, "_TOPIC_RETRY_SECONDS", 0.1)
     settings = Settings.load(
         kafka={"bootstrap_servers": embedded.bootstrap},
         input={"topics": "metrics"},
@@ -234,7 +233,7 @@ def test_it_waits_for_a_broker(server: FakeAlertmanager, monkeypatch: pytest.Mon
     """Kafka being away restarts nobody; readiness says what is missing."""
     soon = partial(clients.fetch_metadata, seconds=0.2)
     monkeypatch.setattr(clients, "fetch_metadata", soon)
-    monkeypatch.setattr(sys.modules[Bridge.__module__], "_TOPIC_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(_reading, "_TOPIC_RETRY_SECONDS", 0.1)
     settings = Settings.load(
         kafka={"bootstrap_servers": "127.0.0.1:9"}, alertmanager={"urls": server.url}
     )

@@ -54,6 +54,13 @@ def test_the_plan_is_commands_for_what_is_missing(
     rights = json.loads(capsys.readouterr().out)["rights"]
     (triggers,) = [right for right in rights if right["name"] == f"{topic}.triggers"]
     assert {"Read", "Write"} <= set(triggers["operations"])
+    plan(cluster=cluster, incidents=True, json=True)
+    planned = json.loads(capsys.readouterr().out)
+    (incidents,) = [t for t in planned["topics"] if t["name"] == f"{topic}.incidents"]
+    assert incidents["partitions"] == 1
+    of = {r["name"]: set(r["operations"]) for r in planned["rights"]}
+    assert {"Read", "Write"} <= of[f"{topic}.incidents"]
+    assert "Read" in of[f"{topic}.triggers"]
     plan(cluster=cluster, dead_letters=True, json=True)
     of = {r["name"]: set(r["operations"]) for r in json.loads(capsys.readouterr().out)["rights"]}
     for name in (topic, f"{topic}.dead-letters"):

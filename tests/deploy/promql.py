@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.bridge import OUTCOMES, RESULTS
-from stream.observe import BridgeMetrics, Metrics
+from stream.observe import IncidentMetrics, Metrics
 from stream.observe.host import merge
 
 pytest.importorskip("promql_parser", reason="promql-parser is not installed")
@@ -101,7 +101,7 @@ def exposed() -> dict[str, tuple[str, set[str]]]:
     pages = (
         metrics.render()
         + merge([None])  # of all workers of a host
-        + BridgeMetrics(OUTCOMES, RESULTS, process=False).render()
+        + IncidentMetrics(OUTCOMES, RESULTS, process=False).render()
     )
     found = {
         sample.name: (family.type, set(sample.labels) | ADDED)

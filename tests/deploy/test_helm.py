@@ -319,6 +319,19 @@ def test_values_that_do_not_fit_together_are_refused(
     assert said in done.stderr
 
 
+def test_profiles_name_their_folders_in_the_volume(
+    helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = rendered(helm, "settings.model.profiles.db-*=/var/lib/ember/model/db")
+    path = tmp_path / "ember.toml"
+    path.write_text(found["ConfigMap"]["data"]["ember.toml"])
+    for variable in worker(found)["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "fleet-0"))
+    model = Settings.load(path).model
+    assert model.profiles == {"db-*": Path("/var/lib/ember/model/db")}
+    assert model.other_keys is None
+
+
 def test_a_model_may_come_by_kafka(
     helm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ class Forwarding:
             f'[kafka]\nbootstrap_servers = "{self.broker}"\nsession_timeout_seconds = 6\n'
             f'[alertmanager]\nurls = ["{self.alertmanager}"]\nresend_seconds = 5\n'
             f'labels = {{ severity = "page", fleet = "north" }}\nport = {ports[1]}\n'
-            'link = "https://grafana.example/d/ember-keys?var-key={key}"\n'
+            '[alerts]\nlink = "https://grafana.example/d/ember-keys?var-key={key}"\n'
         )
         self.run(
             "alertmanager",

@@ -103,6 +103,7 @@ class Cluster:
         model: Folder of the bundle.
         partitions: Of the input.
         rekeyed: Partitions of the topic that the input is re-keyed to; 0: it is read as it is.
+        control: Rules of operators are followed.
         checkpoint: Keys of the section `[checkpoint]`.
     """
 
@@ -113,6 +114,8 @@ class Cluster:
         model: Path,
         partitions: int,
         rekeyed: int = 0,
+        *,
+        control: bool = False,
         **checkpoint: Any,
     ) -> None:
         self.kafka, self.folder = kafka, folder
@@ -126,7 +129,7 @@ class Cluster:
             "session_timeout_seconds = 6\n"
             f'[input]\ntopics = ["{TOPIC}"]\nstart = "earliest"\n'
             f'{_REKEY if rekeyed else ""}[model]\npath = "{model}"\n'
-            f"[checkpoint]\n{section}"
+            f"[checkpoint]\n{section}[control]\nenabled = {json.dumps(control)}\n"
             "[state]\nmax_keys = 100000\nstandby_replicas = 1\n"
             "snapshot_interval_seconds = 5\n[http]\nport = 0\n"
         )

@@ -17,6 +17,7 @@ _DISTURBANCES = {
     "kill": "SIGKILL at a random moment",
     "join_and_leave": "a second worker joins, works and leaves",
     "restart_broker": "the broker ends (in turn by SIGTERM and SIGKILL) and comes back",
+    "change_rules": "rules of operators change, every other time while nobody works",
     "suspend": "SIGSTOP beyond the session, another takes over, SIGCONT",
     "zombies_that_ended_themselves": "of these, the suspended worker ended by itself",
     "zombies_that_were_fenced": "of these, it said that it was fenced",
@@ -61,7 +62,8 @@ def _series(results: Mapping[str, Any]) -> list[str]:
 
 def _guarantee(result: Mapping[str, Any]) -> str:
     rekeyed = ", re-keyed" if result["settings"].get("rekeyed") else ""
-    return result["guarantee"].replace("_", " ") + rekeyed
+    rules = ", with changes of rules" if result["settings"].get("rules") else ""
+    return result["guarantee"].replace("_", " ") + rekeyed + rules
 
 
 def _proofs(results: Mapping[str, Any]) -> Iterator[list[str]]:

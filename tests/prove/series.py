@@ -24,7 +24,7 @@ from benchmarks.kafka_server import RealKafka
 from stream.configure import load_model
 from stream.settings import Settings
 
-from . import truth
+from . import rules, truth
 from .cluster import GROUP, KINDS, TOPIC, Cluster, a_moment
 from .fleet import BEGIN_MS, STEP_MS, RecordedFleet
 from .frame import Refuted
@@ -49,6 +49,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--joins", type=int, default=10, help="joins and leaves of a second worker")
     parser.add_argument("--broker-restarts", type=int, default=3, help="every other one by SIGKILL")
     parser.add_argument("--stops", type=int, default=2, help="SIGSTOPs beyond the group's timeout")
+    parser.add_argument(
+        "--rules", type=int, default=0, help="changes of rules, every other one while nobody works"
+    )
     parser.add_argument("--per-second", type=float, default=3_000.0, help="records sent")
     parser.add_argument("--keep", help="folder for settings and logs, not taken away")
 
@@ -73,6 +76,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 scratch / "model",
                 options.partitions,
                 options.rekeyed,
+                control=options.rules > 0,
                 interval_seconds=0.4,
                 guarantee=options.guarantee,
             )
@@ -111,6 +115,7 @@ class Series:
             *[self.join_and_leave] * options.joins,
             *[self.restart_broker] * options.broker_restarts,
             *[self.suspend] * options.stops,
+            *[self.change_rules] * options.rules,
         ]
         self.rng.shuffle(plan)
         # The last tenth comes after everything, to show what was remembered.
@@ -139,6 +144,21 @@ class Series:
             a_moment(self.rng, 5.0)
         self.first.kill()
         self.first.start()
+
+    def change_rules(self) -> None:
+        """Other rules, while the worker works, or is dead; then it often dies soon after."""
+        number = self.done["change_rules"]
+        self.cluster.goes_on()
+        dies = number % 2 == 1
+        if dies:
+            self.first.kill()
+        rules.apply_some(self.rng, self.cluster.config, number)
+        if dies:
+            self.first.start()
+        elif self.rng.random() < 0.7:
+            a_moment(self.rng, 2.5)
+            self.first.kill()
+            self.first.start()
 
     def join_and_leave(self) -> None:
         """A second worker takes half of the partitions, and gives them back."""
@@ -221,7 +241,9 @@ class Series:
         model = load_model(settings)
         if options.rekeyed:
             log = kafka_client.consume_all(bootstrap, cluster.engine_topic)
-        expected = truth.of(log, cluster.engine_topic, settings, model)
+        changelog = kafka_client.read_changelog(bootstrap, cluster.changelog)
+        changes = rules.noted(changelog, settings) if options.rules else {}
+        expected = truth.of(log, cluster.engine_topic, settings, model, changes)
         figures: dict[str, Any] = {
             "guarantee": options.guarantee,
             "records": len(log),
@@ -237,11 +259,13 @@ class Series:
             figures |= truth.compare(
                 expected,
                 {kind: kafka_client.consume_all(bootstrap, t) for kind, t in KINDS.items()},
-                kafka_client.read_changelog(bootstrap, cluster.changelog),
+                changelog,
                 exactly_once=options.guarantee == "exactly_once",
             )
         except Refuted as error:
             raise Refuted(str(error), figures) from None
+        if options.rules:
+            figures["changes_noted"] = sum(map(len, changes.values()))
         counts: Counter[str] = Counter()
         for partition, meta in expected.metas.items():
             if sum(meta["counts"].values()) != (offsets[partition] or 0) - meta["first_offset"]:

@@ -106,6 +106,20 @@ def test_sample_of_the_series_with_re_keying() -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_kafka", "shared_data")
+def test_sample_of_the_series_with_changes_of_rules() -> None:
+    """Rules change under a worker that is killed, and while nobody works."""
+    few = "--keys 60 --rows 200 --kills 1 --joins 0 --broker-restarts 0 --stops 0 --rules 3"
+    guarantee = random.choice(("at_least_once", "exactly_once"))
+    result = prove("series", "--guarantee", guarantee, "--per-second", "600", *few.split())
+    assert result["disturbances"]["change_rules"] == 3
+    assert result["changes_noted"] >= 4 * 3
+    assert result["events"] >= truth.LEAST_EVENTS
+
+
+@pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_kafka")
 def test_sample_of_the_soak() -> None:

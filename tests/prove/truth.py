@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,11 +14,13 @@ from benchmarks.kafka_client import Record
 from ember_core.pipeline import FleetModel
 from stream.codecs import Codec, RekeyedCodec, make_codec
 from stream.configure import make_engine
+from stream.control import NO_CONTROL, ControlSet
 from stream.engine import META_KEY, SliceOffsets
 from stream.rekeying import source_of
 from stream.settings import Settings
 
 from .frame import Refuted
+from .rules import Changes
 
 
 class _Message(NamedTuple):
@@ -44,7 +47,13 @@ class Truth(NamedTuple):
     metas: dict[int, Any]
 
 
-def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel) -> Truth:
+def of(
+    log: Sequence[Record],
+    topic: str,
+    settings: Settings,
+    model: FleetModel,
+    changes: Changes | None = None,
+) -> Truth:
     """Backtest a log.
 
     Args:
@@ -52,6 +61,7 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
         topic: Its name.
         settings: Those of the service.
         model: As the service has it.
+        changes: Documents of operators by their first offset, of each partition.
     """
     engine = make_engine(settings, model)
     codec: Codec = make_codec(settings.input.codec, model.sources, **settings.input.codec_options())
@@ -65,8 +75,10 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
     for partition, records in by_partition.items():
         tp = topic, partition
         engine.attach(tp)
-        for begin in range(0, len(records), 4096):
-            part = records[begin : begin + 4096]
+        engine.use_control(NO_CONTROL)
+        for part, control in _parts(records, (changes or {}).get(partition, [])):
+            if control is not None:
+                engine.use_control(control)
             messages = [_Message(r.key, r.value, r.timestamp_ms, r.offset, r.headers) for r in part]
             slice_offsets = SliceOffsets(
                 np.array([m.offset for m in messages]), np.array([m.timestamp for m in messages])
@@ -81,6 +93,16 @@ def of(log: Sequence[Record], topic: str, settings: Settings, model: FleetModel)
                 rows[partition, key] = row
         engine.detach(tp)
     return Truth(dict(events), rows, metas)
+
+
+def _parts(
+    records: Sequence[Record], changes: Sequence[tuple[int, ControlSet]]
+) -> Iterator[tuple[Sequence[Record], ControlSet | None]]:
+    """Cut records into steps, each with the documents that begin with it."""
+    begins = {bisect_left(records, offset, key=lambda r: r.offset): c for offset, c in changes}
+    cuts = sorted({*range(0, len(records), 4096), *(b for b in begins if b < len(records))})
+    for begin, end in zip(cuts, [*cuts[1:], len(records)], strict=True):
+        yield records[begin:end], begins.get(begin)
 
 
 def rekeyed(

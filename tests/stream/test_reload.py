@@ -44,7 +44,7 @@ class Worker:
             settings,
             load_model(settings),
             self.apply,
-            self.candidates.append,
+            lambda candidate, _: self.candidates.append(candidate),
             self.results.append,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -227,8 +228,8 @@ def test_budgets(budget: str, per_week: float) -> None:
 
 
 def test_what_has_no_effect_is_no_setting() -> None:
-    """Topics of all scores and bundles by key do not exist: refused, not ignored."""
-    sentences = mistakes(write('[model]\nprofiles = { x = "y" }\n[output]\nscores = "x"\n'))
+    """Topics of all scores and thresholds by key do not exist: refused, not ignored."""
+    sentences = mistakes(write('[model]\nkeys = { x = "y" }\n[output]\nscores = "x"\n'))
     assert [line.split(".")[0] for line in sentences] == ["`model", "`output"]
     assert all("is not a setting" in line for line in sentences)
 
@@ -420,3 +421,59 @@ def test_the_model_comes_by_one_way() -> None:
             Settings.load(model={"topic": "<group>-model", **other})
     with pytest.raises(SettingsError, match="is no name of a Kafka topic"):
         Settings.load(model={"topic": "<input>-model"})
+
+
+def test_profiles_are_bundles_by_pattern_in_their_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "ember.toml"
+    config.write_text('[model.profiles]\n"db-*" = "models/db"\n"web?" = "models/web"\n')
+    model = Settings.load(config).model
+    assert list(model.profiles.items()) == [
+        ("db-*", Path("models/db")),
+        ("web?", Path("models/web")),
+    ]
+    assert model.other_keys is None, "the default of model.path is nobody's wish"
+    assert Settings.load(config, model={"path": "m"}).model.other_keys == Path("m")
+    assert Settings().model.other_keys == Path("model")
+    shown = render_toml(Settings.load(config))
+    assert 'profiles = { "db-*" = "models/db", "web?" = "models/web" }' in shown
+    assert "keys of no profile have no model" in shown
+    monkeypatch.setenv("EMBER_MODEL__PROFILES", "q-*=models/queue,w?b=models/web")
+    assert list(Settings.load().model.profiles) == ["q-*", "w?b"]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"profiles": {"*": "a", "db-*": "b"}}, "'db-*' behind it never does"),
+        ({"profiles": {"": "a"}}, "fits no key"),
+        ({"profiles": {"db-*": "https://models.example/db"}}, "a folder for 'db-*'"),
+        ({"profiles": {"db-*": "m/a"}, "topic": "g-model"}, "a topic of its own"),
+        ({"profiles": {"db-*": "a", "pg-*": "a"}, "topic": "g-model"}, "a different name for each"),
+        ({"profiles": {"db-*": "a"}, "shadow": "b"}, "which have no model"),
+        ({"profiles": {"db-*": "a"}, "shadow_profile": "b"}, "names no profile"),
+    ],
+)
+def test_profiles_that_cannot_be(model: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        Settings.load(model=model)
+
+
+def test_each_profile_has_a_topic_of_its_own_where_a_topic_brings_the_models() -> None:
+    model = {"topic": "<group>-model", "profiles": {"db-*": "db", "q-*": "queue"}}
+    settings = Settings.load(kafka={"group": "g"}, model=model)
+    assert settings.model_topics == ("g-model-db", "g-model-queue", "g-model")
+    views = settings.by_profile
+    assert {pattern: view.model_topic for pattern, view in views.items()} == {
+        "db-*": "g-model-db",
+        "q-*": "g-model-queue",
+        "": "g-model",
+    }
+    assert views["q-*"].profile == (("db-*", "q-*"), "q-*")
+    assert all(view.model_topics == (view.model_topic,) for view in views.values())
+    model["profiles"]["*"] = "rest"
+    all_keys = Settings.load(kafka={"group": "g"}, model=model)
+    assert all_keys.model_topics == ("g-model-db", "g-model-queue", "g-model-rest")
+    assert Settings().by_profile[""].profile is None
+    assert Settings().model_topics == ()

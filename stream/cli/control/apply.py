@@ -95,15 +95,22 @@ def remove(
 
 
 def _read_file(path: Path, stamp: Stamp) -> list[Document]:
+    def include(name: str) -> str:
+        return _text(path.parent / name, "an iCalendar file")
+
+    text = _text(path, "a TOML file with tables such as [[rule]]")
+    return parse(text, path.name, stamp.author, stamp.time, include)
+
+
+def _text(path: Path, expected: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
         cause = getattr(error, "strerror", None) or error
         raise UserError(
-            f"The file {str(path)!r} cannot be read: {cause}. Expected a TOML file with tables "
-            "such as [[rule]]. `ember control export` prints one."
+            f"The file cannot be read: {cause}. Expected {expected}. Received: {str(path)!r}. "
+            "`ember control export` prints the documents in force."
         ) from None
-    return parse(text, path.name, stamp.author, stamp.time)
 
 
 def _edits(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.console import Console
@@ -11,8 +13,11 @@ from rich.text import Text
 
 from stream.cli.options import ClusterArgs, ClusterOptions
 from stream.cli.output import clean, message, print_json
-from stream.control import Document
+from stream.control import Calendar, Document
+from stream.control.calendars import PlannedWindow, windows_of
 from stream.control.files import render, render_one
+from stream.control.times import zone_fault
+from stream.errors import UserError
 from stream.kafka.control_topic.change import Change
 
 from .topic import find, read
@@ -48,19 +53,49 @@ def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> Non
         message(f"Topic {settings.control_topic!r} has no documents.")
 
 
-def show(key: str, /, *, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> None:
-    """Print one document.
+def show(
+    key: str,
+    /,
+    *,
+    days: int = 0,
+    zone: str = "",
+    json: bool = False,
+    cluster: ClusterArgs = ClusterOptions(),
+) -> None:
+    """Print one document, and the windows of a calendar.
 
     Args:
         key: Kind and name, such as rule/disk.
+        days: Print the windows of a calendar in so many days from now on.
+        zone: Time zone of the windows, such as Europe/Berlin. Default: UTC.
         json: Print one JSON object.
         cluster: Kafka cluster.
     """
+    if fault := zone_fault("--zone", zone):
+        raise UserError(fault, exit_code=2)
     document = find(read(cluster.settings()), key)
+    windows = list[PlannedWindow]()
+    if days and isinstance(document.body, Calendar):
+        now = datetime.now(UTC)
+        windows = windows_of(document.body, now, now + timedelta(days=days))
+    local = [window_text(window, ZoneInfo(zone or "UTC")) for window in windows]
     if json:
-        print_json(_plain(document))
-    else:
-        sys.stdout.write(render_one(document))
+        print_json({**_plain(document), **({"next": local} if days else {})})
+        return
+    sys.stdout.write(render_one(document))
+    for text in local:
+        print(f"# {clean(text['begin'])}  to  {clean(text['end'])}  {clean(text['name'])}")
+
+
+def window_text(window: PlannedWindow, zone: ZoneInfo) -> dict[str, str]:
+    """Return begin and end of a window in local time, and its name.
+
+    Args:
+        window: The window.
+        zone: Time zone of the reader.
+    """
+    begin, end = (each.astimezone(zone).isoformat() for each in window[:2])
+    return {"begin": begin, "end": end, "name": window.name}
 
 
 def history(
@@ -121,7 +156,7 @@ def _short(value: Any) -> str:
 def _change_line(change: Change) -> Text:
     line = Text(f"{clean(change.time)}  {clean(change.author):<16} ", "dim")
     line.append(f"{_verb(change):<8} ", "green" if change.before is None else "yellow")
-    line.append(change.key, "bold")
+    line.append(clean(change.key), "bold")
     if change.reason:
         line.append(f"  {clean(change.reason)}")
     return line

@@ -55,8 +55,8 @@ def topics(cluster: Cluster) -> Iterator[Check]:
             yield from _outputs(cluster, topic)
     if cluster.settings.input.rekey:
         yield from _rekeyed(cluster)
-    if cluster.settings.model_topic:
-        yield model_topic(cluster)
+    for topic in cluster.settings.model_topics:
+        yield model_topic(cluster, topic)
     if cluster.settings.control_topic:
         yield control_topic(cluster)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -17,9 +18,12 @@ from stream.settings import Settings
 from stream.tools import clients
 
 from .cluster_checks import CLUSTER_CHECKS
-from .evidence import Model
+from .evidence import AllModels, Model
 from .findings import Check, Cluster
 from .sample import sample
+
+if TYPE_CHECKING:
+    from ember_core.pipeline import FleetModel
 
 _BROKER_SECONDS = 5.0
 _MARKS = {
@@ -66,8 +70,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Run all checks in order, and yield each finding at once."""
     for mistake in find_mistakes(settings):
         yield Check("settings", "fail", mistake)
-    check, model = _model(settings)
-    yield check
+    checks, model = _models(settings)
+    yield from checks
     try:
         metadata = clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
     except UserError as error:
@@ -89,29 +93,43 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from sample(cluster, model)
 
 
-def _model(settings: Settings) -> tuple[Check, Model | None]:
-    from stream.channel_rules import contradictions
-    from stream.configure import NoModelError, load_model
-    from stream.expectations import caught_text
-    from stream.thresholds import episode_text
+def _models(settings: Settings) -> tuple[list[Check], Model | None]:
+    """Return a finding on each model of the settings, and what the other checks need of them."""
+    from stream.configure import NoModelError, load_models, models_of
 
     name = f"model {settings.model_topic or settings.model.path}"
     try:
-        model = load_model(settings)
+        models = load_models(settings)
     except (UserError, OSError) as error:
         if isinstance(error, NoModelError) and settings.learn.enabled:
             detail = "There is no model yet: the workers train one (learn.enabled)."
-            return Check(name, "warn", detail, "/readyz of a worker says how far it is."), None
+            fix = "/readyz of a worker says how far it is."
+            return [Check(name, "warn", detail, fix)], None
         fix = "Train one (`ember train DATA... --out DIR`), or set model.path or --model."
+        if settings.model.profiles:
+            name = "models of model.profiles"
         if settings.model_topic:
             fix = "Train one (`ember train DATA... --out DIR`), and `ember model deploy DIR`."
-        return Check(name, "fail", str(error), fix), None
+        return [Check(name, "fail", str(error), fix)], None
+    by_profile = models_of(models)
+    checks = [
+        _about(f"model of {pattern}" if pattern else name, model, settings)
+        for pattern, model in by_profile.items()
+    ]
+    return checks, AllModels.of(models.sources, models.keys, by_profile.values())
+
+
+def _about(name: str, model: FleetModel, settings: Settings) -> Check:
+    from stream.channel_rules import contradictions
+    from stream.expectations import caught_text
+    from stream.thresholds import episode_text
+
     detail = f"{model.name} {model.version}: {len(model.channels)} channels, "
     if differs := contradictions(model.recipe, model.channels, settings.channels.rules):
         fix = "Train again, or take the rules of `ember model show` over into the settings."
-        return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix), model
+        return Check(name, "warn", f"{detail}{len(model.keys)} keys. {differs}", fix)
     text = "; ".join(filter(None, (episode_text(model), caught_text(model))))
-    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {text}."), model
+    return Check(name, "ok", f"{detail}{len(model.keys)} keys; {text}.")
 
 
 def _line(check: Check) -> Text:

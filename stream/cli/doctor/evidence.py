@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ember_core.rows import RowRecipe
 from stream.codecs import ChannelFinder, Guess, guess_format, make_codec
@@ -49,6 +49,26 @@ class Model(Protocol):
     @property
     def recipe(self) -> RowRecipe | None:
         """Use of the names that are read; None: as they stand in the records."""
+
+
+@dataclass(frozen=True)
+class AllModels:
+    """What checks look at of the models of all profiles."""
+
+    sources: Sequence[str]
+    keys: Sequence[bytes]
+    recipe: RowRecipe | None
+
+    @classmethod
+    def of(cls, sources: Sequence[str], keys: Sequence[bytes], models: Iterable[Model]) -> Self:
+        """Return the sum of some models."""
+        channels = {
+            channel.name: channel
+            for model in models
+            if model.recipe is not None
+            for channel in model.recipe.sampled
+        }
+        return cls(sources, keys, RowRecipe(tuple(channels.values())) if channels else None)
 
 
 def read_newest(settings: Settings, topic: str, partitions: int) -> list[Record]:

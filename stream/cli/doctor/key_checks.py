@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from stream.errors import UserError
 from stream.key_difference import key_difference
+from stream.key_patterns import KeyPatterns
 from stream.keys import key_text, quoted
 from stream.records import Reason
 
@@ -241,6 +244,32 @@ def by_kafka_key(evidence: Evidence) -> bool:
         for owner, key in zip(owners, reading.decoded.keys, strict=True)
     )
     return bool(2 * equal > len(owners))
+
+
+def profiles(evidence: Evidence) -> Iterator[Check]:
+    """Tell how many keys each profile has, and how many have none."""
+    section = evidence.settings.model
+    patterns = list(section.profiles)
+    keys = list(dict.fromkeys(evidence.samples.decoded.keys))
+    if not patterns or not keys:
+        return
+    counts = np.bincount(
+        KeyPatterns(patterns, len(patterns)).find(keys), minlength=len(patterns) + 1
+    )
+    parts = [f"{pattern} {n:,}" for pattern, n in zip(patterns, counts.tolist(), strict=False)]
+    without, name = int(counts[-1]), f"profiles of {evidence.topic}"
+    parts.append(f"no pattern {without:,}")
+    detail = f"Keys by the pattern of model.profiles: {', '.join(parts)}."
+    if without and section.other_keys is None:
+        fix = "Their records count as no_profile. Add a pattern, or set model.path for them."
+        yield Check(name, "fail" if without == len(keys) else "warn", detail, fix)
+    elif not counts[:-1].all():
+        fix = (
+            "A pattern without a key may be misspelt, or stand behind one that fits the same keys."
+        )
+        yield Check(name, "warn", detail, fix)
+    else:
+        yield Check(name, "ok", detail)
 
 
 def known_keys(evidence: Evidence) -> Iterator[Check]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from .findings import Check, Cluster
 
 
-def model_topic(cluster: Cluster) -> Check:
-    """Check that the model topic is compacted and has one partition.
+def model_topic(cluster: Cluster, topic: str) -> Check:
+    """Check that a model topic is compacted and has one partition.
 
     Args:
-        cluster: Cluster, of settings with a model topic.
+        cluster: Cluster.
+        topic: Name of the topic.
     """
-    topic = cluster.settings.model_topic
     name = f"model topic {topic}"
     count = cluster.counts.get(topic)
     if count is None:

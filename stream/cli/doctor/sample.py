@@ -14,6 +14,7 @@ from .findings import Check, Cluster
 RECORD_CHECKS: tuple[Callable[[Evidence], Iterator[Check]], ...] = (
     key_checks.key_in_record,
     key_checks.key_partitions,
+    key_checks.profiles,
     key_checks.known_keys,
     time_checks.kafka_timestamps,
     time_checks.event_times,

@@ -23,6 +23,7 @@ from stream.settings import Settings
 from stream.tools.workers_http import request_worker
 
 from . import topic
+from .profile import require_profile
 from .replacement import replacement
 
 
@@ -30,6 +31,7 @@ def deploy(
     bundle: Path,
     /,
     *,
+    profile: str = "",
     note: str = "",
     force: bool = False,
     options: WorkerArgs = WorkerOptions(),
@@ -42,16 +44,19 @@ def deploy(
 
     Args:
         bundle: Folder of the new bundle.
+        profile: Pattern of model.profiles whose bundle it replaces. Default: that of model.path.
         note: Words about it for `ember model history`, with model.topic only.
         force: Deploy even if no channel is in both bundles.
         options: Workers to reload. With model.topic they follow the topic, and nobody is asked.
     """
     settings = Settings.load(options.config)
-    if settings.model_topic:
-        topic.deploy(settings, bundle, note=note, force=force, json=options.json)
+    home = _home(settings, profile)
+    if home is None:
+        topic.deploy(
+            settings.by_profile[profile], bundle, note=note, force=force, json=options.json
+        )
         return 0
     _require_topic(note=note)
-    home = _home(settings)
     new, old = load_model(settings, bundle), None
     if (home / CARD_FILE).exists():
         old = load_model(settings, home)
@@ -62,24 +67,32 @@ def deploy(
         _copy(home, _previous(home))
     # Copied, not moved: the given bundle stays where it is.
     _copy(bundle, home)
-    return _reload_workers(settings, result, options)
+    return _reload_workers(settings, result, options, home)
 
 
-def rollback(digest: str = "", /, *, note: str = "", options: WorkerArgs = WorkerOptions()) -> int:
+def rollback(
+    digest: str = "",
+    /,
+    *,
+    profile: str = "",
+    note: str = "",
+    options: WorkerArgs = WorkerOptions(),
+) -> int:
     """Restore the bundle before the last deploy; a second rollback undoes the first.
 
     Args:
         digest: Beginning of the digest of an earlier bundle, or of the last candidate that the gate
             held back, see `ember model history`; with model.topic only.
+        profile: Pattern of model.profiles whose bundle goes back. Default: that of model.path.
         note: Words for `ember model history`, with model.topic only.
         options: Workers to reload. With model.topic they follow the topic, and nobody is asked.
     """
     settings = Settings.load(options.config)
-    if settings.model_topic:
-        topic.rollback(settings, digest, note=note, json=options.json)
+    home = _home(settings, profile)
+    if home is None:
+        topic.rollback(settings.by_profile[profile], digest, note=note, json=options.json)
         return 0
     _require_topic(digest=digest, note=note)
-    home = _home(settings)
     previous = _previous(home)
     if not (previous / CARD_FILE).exists():
         raise UserError(
@@ -93,7 +106,7 @@ def rollback(digest: str = "", /, *, note: str = "", options: WorkerArgs = Worke
     _copy(temporary, previous)
     shutil.rmtree(temporary)
     result = replacement(old, new, str(previous), force=True)
-    return _reload_workers(settings, result, options)
+    return _reload_workers(settings, result, options, home)
 
 
 def reload(*, options: WorkerArgs = WorkerOptions()) -> int:
@@ -108,8 +121,19 @@ def reload(*, options: WorkerArgs = WorkerOptions()) -> int:
     return _reload_workers(Settings.load(options.config), {}, options)
 
 
-def _home(settings: Settings) -> Path:
-    home = settings.model.path
+def _home(settings: Settings, profile: str) -> Path | None:
+    """Return the folder of the bundle in service; None where a topic brings it.
+
+    Raises:
+        UserError: If there is no such profile, or the bundle is named by its digest.
+    """
+    section = settings.model
+    require_profile(settings, profile)
+    if section.topic:
+        return None
+    if profile:
+        return section.profiles[profile]
+    home = section.other_keys
     if not isinstance(home, Path) or settings.model.sha256:
         raise UserError(
             "The service's bundle is named by its digest. Expected a folder in model.path without "
@@ -146,7 +170,9 @@ def _copy(bundle: Path, to: Path) -> None:
         new.replace(to / name)
 
 
-def _reload_workers(settings: Settings, result: dict[str, Any], options: WorkerOptions) -> int:
+def _reload_workers(
+    settings: Settings, result: dict[str, Any], options: WorkerOptions, home: Path | None = None
+) -> int:
     """Ask the workers to reload, print their answers, and return the exit code."""
     answers = {
         address: request_worker(f"{address}/reload", settings, method="POST")
@@ -158,7 +184,7 @@ def _reload_workers(settings: Settings, result: dict[str, Any], options: WorkerO
         return 1 if failed else 0
     if result:
         old = (result["before"] or "nothing")[:12]
-        print(f"{settings.model.path} holds {result['deployed'][:12]}, before {old}.")
+        print(f"{home} holds {result['deployed'][:12]}, before {old}.")
         if result.get("state"):
             print(f"A key keeps: {result['state']}.")
     for address, answer in answers.items():

@@ -18,8 +18,15 @@ from stream.cli.history_episodes import episodes_text, incident_lines, worst_lin
 from stream.cli.options import SettingsArgs, SettingsOptions
 from stream.cli.output import print_fields, shortened
 from stream.cli.periods import length_text, period_text
-from stream.configure import engine_settings, load_model
+from stream.configure import (
+    bundle_folder,
+    engine_settings,
+    load_model,
+    load_models,
+    models_of,
+)
 from stream.engine import Engine
+from stream.errors import UserError
 from stream.expectations import expectation_lines, expectations
 from stream.keys import key_text
 from stream.settings import Settings
@@ -29,17 +36,24 @@ _SHOWN = 12  # names of channels and keys on a terminal
 
 
 def show(
-    directory: Path, /, *, json: bool = False, source: SettingsArgs = SettingsOptions()
+    directory: Path | None = None,
+    /,
+    *,
+    json: bool = False,
+    source: SettingsArgs = SettingsOptions(),
 ) -> None:
     """Print the card of a model bundle: its channels, thresholds and figures of training.
 
     Thresholds are those the service would use: the settings come before the bundle.
 
     Args:
-        directory: Folder of the bundle.
-        json: Print the card as one JSON object, with all keys.
+        directory: Folder of the bundle. Default: model.path, and those of model.profiles.
+        json: Print the card as one JSON object, with all keys; several by their pattern.
         source: Settings file.
     """
+    if directory is None:
+        _show_all(Settings.load(source.config), json=json)
+        return
     _, stored = load_bundle(directory)
     if stored.get("kind") == DETECTOR:
         detector = load_detector(directory)
@@ -54,6 +68,34 @@ def show(
         sys.stdout.write(json_.dumps(values) + "\n")
     else:
         print_fields(_lines(values))
+
+
+def _show_all(settings: Settings, *, json: bool) -> None:
+    """Print the card of the model in service, or of each profile's.
+
+    Raises:
+        UserError: If the model comes by a topic: it lies in no folder.
+    """
+    if settings.model_topic:
+        raise UserError(
+            "The model in service lies in a topic. Expected the folder of a bundle. Received: "
+            f"model.topic={settings.model_topic!r}. `ember model history` shows its bundles.",
+            exit_code=2,
+        )
+    models, section = models_of(load_models(settings)), settings.model
+    cards = {}
+    for pattern, model in models.items():
+        folder = section.profiles[pattern] if pattern else bundle_folder(settings)
+        cards[pattern] = card(model, folder, settings)
+    if json:
+        text = json_.dumps({"profiles": cards} if section.profiles else cards[""])
+        sys.stdout.write(text + "\n")
+        return
+    for number, (pattern, values) in enumerate(cards.items()):
+        if number:
+            sys.stdout.write("\n")
+        keys = [("profile", pattern or "other keys")] if section.profiles else []
+        print_fields([*keys, *_lines(values)])
 
 
 def card(model: FleetModel, directory: Path, settings: Settings) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from stream.kafka.model_topic.source import BundleSource, TopicBundle
 from stream.settings import Settings
 from stream.tools import clients
 
+from .profile import require_profile
 from .replacement import replacement
 
 _SHORT = 12
@@ -93,17 +94,22 @@ def rollback(settings: Settings, digest: str, *, note: str, json: bool) -> None:
     _print(settings, result | {"topic": settings.model_topic}, json=json)
 
 
-def history(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> None:
+def history(
+    *, profile: str = "", json: bool = False, cluster: ClusterArgs = ClusterOptions()
+) -> None:
     """Show the bundles of the model topic, the last one first.
 
     With `learn.enabled` each candidate that the workers trained has its decision, with reasons and
     figures. One that the gate refused is `held back`: nobody takes it.
 
     Args:
+        profile: Pattern of model.profiles whose bundles are shown. Default: the other keys.
         json: Print one JSON object.
         cluster: Kafka cluster.
     """
     settings = cluster.settings()
+    require_profile(settings, profile)
+    settings = settings.by_profile[profile]
     if not settings.model_topic:
         raise UserError(
             "There is no history of a bundle in a folder. Expected model.topic. Received: "

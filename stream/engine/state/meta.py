@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +25,7 @@ class Outcome(StrEnum):
     LATE = "late"  # too old to apply
     REPEATED = "repeated"  # its row had absorbed it before a crash
     DUPLICATE = "duplicate"  # re-keying had written it before
+    NO_PROFILE = "no_profile"  # its key matches no pattern, and there is no model for it
     ABSENT = "absent"  # no message at that offset: transaction marker, compacted
 
 
@@ -77,6 +77,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
     follows a control topic."""
     former: list[FormerModel] = []
     """Layouts of rows of earlier models; newest last."""
+    profiles: list[FormerModel] | msgspec.UnsetType = msgspec.UNSET
+    """Layouts of the rows of the other models; only where there are profiles."""
 
     def begin_at(self, position: int) -> None:
         """Begin the counting at an offset, unless it has begun: the row is written before a record.
@@ -85,6 +87,36 @@ class MetaRow(msgspec.Struct, kw_only=True):
         """
         if self.first_offset < 0:
             self.first_offset, self.absorbed = position, position - 1
+
+    def open_at(
+        self,
+        position: int,
+        events_from: int,
+        events_from_ms: int | None,
+        version: ModelVersion,
+    ) -> bool:
+        """Note the offset at which absorbing begins or goes on, and the model that scores there.
+
+        Args:
+            position: Next offset to absorb.
+            events_from: Offset before which records warm keys up and give no events, where there
+                is no state yet; -1: every record may.
+            events_from_ms: Kafka timestamp before which they do; None: it does not matter.
+            version: The model and its thresholds.
+
+        Returns:
+            Whether the row is to be written before the next record: a replay must find it.
+        """
+        has_state = self.absorbed >= 0
+        if self.first_offset < 0 and events_from > position:
+            self.begin_at(position)
+            self.events_from = events_from
+            has_state = True
+        elif self.first_offset < 0 and events_from_ms is not None:
+            self.begin_at(position)
+            self.events_from_ms = events_from_ms
+            has_state = True
+        return self.note_model(position, version) and has_state
 
     def add(self, outcome: str, messages: int) -> None:
         """Count messages under an outcome."""
@@ -134,7 +166,7 @@ class MetaRow(msgspec.Struct, kw_only=True):
             epoch
             for epoch in self.epochs
             if epoch.offset < offset
-            or (epoch.offset == offset and epoch.version.model != version.model)
+            or (epoch.offset == offset and not epoch.version.same_models(version))
         ][-KEPT + 1 :]
         self.epochs = [*earlier, ModelEpoch(offset, version)]
         return True
@@ -170,42 +202,52 @@ class MetaRow(msgspec.Struct, kw_only=True):
         self.control = earlier
         return True
 
-    def last_other_model(self, model: str) -> int:
+    def last_other_model(self, model: str, profile: str = "") -> int:
         """Return the offset at which the last other model came; -1 where none did.
 
         Args:
             model: SHA-256 of the model.
+            profile: Pattern of the keys that it is for; empty: those of no profile.
         """
-        others = [epoch.offset for epoch in self.epochs if epoch.version.model != model]
+        others = [
+            epoch.offset for epoch in self.epochs if epoch.version.model_for(profile) != model
+        ]
         return others[-1] if others else -1
 
-    def drop_unused_model(self, model: str) -> None:
-        """Forget a model that was noted, and whose worker died before it wrote a row under it.
+    def drop_unused_model(self, *models: str) -> None:
+        """Forget models that were noted, and whose worker died before it wrote a row under them.
 
         The meta row must be as it was read.
 
         Args:
-            model: SHA-256 of the model that scores now; that one stays.
+            *models: SHA-256 of the models that score now; those stay.
         """
-        if self.epochs and self.epochs[-1].version.model not in (self.model, model):
+        if not self.epochs:
+            return
+        written = {layout.model for layout in self.described()}
+        if self.epochs[-1].version.models not in (written, set(models)):
             self.epochs = self.epochs[:-1]
 
-    def describe_rows(
-        self, model: str, spec: list[tuple[str, str, tuple[int, ...]]], channels: Sequence[str]
-    ) -> None:
+    def described(self) -> list[FormerModel]:
+        """Return the layouts of all rows that are written now, those of the profiles last."""
+        own = FormerModel(self.model, self.fields, self.channels)
+        return [own, *(() if self.profiles is msgspec.UNSET else self.profiles)]
+
+    def describe_rows(self, rows: FormerModel, *profiles: FormerModel) -> None:
         """Describe the rows that this worker writes from now on.
 
         Args:
-            model: SHA-256 of the model.
-            spec: Name, type and shape of every field.
-            channels: The model's channels.
+            rows: Layout of the model's rows.
+            *profiles: Layouts of the rows of further models, where there are profiles.
         """
-        if self.model not in ("", model) and self.fields:
-            earlier = [former for former in self.former if former.model != self.model]
-            former = FormerModel(self.model, self.fields, self.channels)
-            self.former = [*earlier[-_FORMER_MODELS + 1 :], former]
-        self.model = model
-        self.fields, self.channels = spec, list(channels)
+        current = {layout.model for layout in (rows, *profiles)}
+        for layout in self.described():
+            if layout.model in ("", *current) or not layout.fields:
+                continue
+            earlier = [former for former in self.former if former.model != layout.model]
+            self.former = [*earlier[-_FORMER_MODELS * len(current) + 1 :], layout]
+        self.model, self.fields, self.channels = rows.model, rows.fields, list(rows.channels)
+        self.profiles = list(profiles) or msgspec.UNSET
 
     def encode(self) -> bytes:
         """Return JSON, readable with any Kafka tool."""

@@ -60,12 +60,18 @@ def describe(meta: MetaRow | FormerModel) -> Description | None:
 def descriptions_of(meta: MetaRow) -> dict[int, Description]:
     """Return the layouts that a meta row describes, by the mark of their model."""
     descriptions = {}
-    layouts: list[FormerModel | MetaRow] = [*meta.former, meta]
-    for layout in layouts:
+    for layout in (*meta.former, *reversed(meta.described())):
         description = describe(layout)
         if description is not None and layout.model:
             descriptions[mark_of(layout.model)] = description
     return descriptions
+
+
+def layout_of(meta: MetaRow, row: bytes) -> FormerModel:
+    """Return the layout of a row by its model's mark; that of new rows where none is known."""
+    layouts = (*meta.described(), *reversed(meta.former))
+    mark = mark_in(row)
+    return next((each for each in layouts if mark_of(each.model) == mark), layouts[0])
 
 
 def mark_of(sha256: str) -> int:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ember_core.pipeline import ADJUSTABLE, FleetModel
 
 KEPT = 16
 """Epochs of models, and of control sets, that a meta row remembers, newest last."""
+
+
+class ProfileVersion(msgspec.Struct, frozen=True):
+    """Model of the keys that match a pattern, and the thresholds it was given."""
+
+    pattern: str
+    model: str
+    thresholds: dict[str, float]
 
 
 class ModelVersion(msgspec.Struct, frozen=True):
@@ -17,9 +27,42 @@ class ModelVersion(msgspec.Struct, frozen=True):
     """
 
     model: str
-    """SHA-256 of the bundle."""
+    """SHA-256 of the bundle; empty where keys of no profile have no model."""
     thresholds: dict[str, float]
     """Settings that decide without training, by name."""
+    profiles: tuple[ProfileVersion, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Models of the keys that match a pattern, the first one that does; only where there are
+    profiles."""
+
+    @property
+    def models(self) -> set[str]:
+        """SHA-256 of all bundles."""
+        digests = {model for _, model in self._by_pattern}
+        return digests if len(digests) == 1 else digests - {""}
+
+    def same_models(self, other: ModelVersion) -> bool:
+        """Return whether each key has the bundle that it has in another version."""
+        return self._by_pattern == other._by_pattern
+
+    @property
+    def _by_pattern(self) -> list[tuple[str, str]]:
+        profiles = () if self.profiles is msgspec.UNSET else self.profiles
+        return [*((each.pattern, each.model) for each in profiles), ("", self.model)]
+
+    def model_for(self, profile: str) -> str:
+        """Return the SHA-256 of the model of a profile; that of the other keys where it is new.
+
+        Args:
+            profile: Pattern of the keys; empty: those of no profile.
+        """
+        return dict(self._by_pattern).get(profile, self.model)
+
+    def thresholds_of(self, model: str) -> dict[str, float]:
+        """Return the thresholds of a model, by its SHA-256."""
+        profiles = () if self.profiles is msgspec.UNSET else self.profiles
+        if model == self.model or not profiles:
+            return self.thresholds
+        return next((each.thresholds for each in profiles if each.model == model), {})
 
 
 class ModelEpoch(msgspec.Struct, frozen=True):
@@ -37,7 +80,7 @@ class ControlEpoch(msgspec.Struct, frozen=True):
 
 
 class FormerModel(msgspec.Struct, frozen=True):
-    """Layout of the rows of an earlier model: some may still lie in the changelog."""
+    """Layout of the rows of another model: an earlier one, or that of a profile."""
 
     model: str
     fields: list[tuple[str, str, tuple[int, ...]]]
@@ -46,7 +89,28 @@ class FormerModel(msgspec.Struct, frozen=True):
 
 def model_version_of(model: FleetModel) -> ModelVersion:
     """Return the version of a model, configured as it is."""
+    return ModelVersion(model.sha256, _thresholds(model))
+
+
+def version_of_profiles(
+    default: FleetModel | None, profiles: Sequence[tuple[str, FleetModel]]
+) -> ModelVersion:
+    """Return the version of several models, configured as they are.
+
+    Args:
+        default: Model of the keys that no pattern matches, if there is one.
+        profiles: Patterns and their models, in their order.
+    """
+    versions = tuple(
+        ProfileVersion(pattern, model.sha256, _thresholds(model)) for pattern, model in profiles
+    )
+    if default is None:
+        return ModelVersion("", {}, versions)
+    return ModelVersion(default.sha256, _thresholds(default), versions)
+
+
+def _thresholds(model: FleetModel) -> dict[str, float]:
     config = model.pipeline.config
     thresholds = {name: float(getattr(config, name)) for name in ADJUSTABLE}
     motor = model.pipeline.motor.get_config()
-    return ModelVersion(model.sha256, thresholds | {name: float(v) for name, v in motor.items()})
+    return thresholds | {name: float(v) for name, v in motor.items()}

@@ -38,6 +38,7 @@ class Partition:
         unmigrated_pages: Place in the spill after which such rows lie as well, and the last one.
         has_newer_layout: Whether a row of a newer layout version has been spilled with those.
         descriptions: Layout of such rows by their model's mark; from the meta rows that were read.
+        profile: Pattern of its keys, of those that one of several models is for; else empty.
         given_up: Alerts that rows do not hold open any more, by key; its owner resolves them.
     """
 
@@ -58,6 +59,7 @@ class Partition:
     unmigrated_pages: tuple[int, int] = (0, 0)
     has_newer_layout: bool = False
     descriptions: dict[int, Description] = field(default_factory=dict)
+    profile: str = ""
     given_up: dict[bytes, GivenUp] = field(default_factory=dict)
 
     def unmigrated_rows(self) -> int:

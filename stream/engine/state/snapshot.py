@@ -8,7 +8,7 @@ are the whole partition, once a checkpoint that began after the scan is done.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,24 @@ class RowBlock(NamedTuple):
 
     keys: list[bytes]
     rows: NDArray[np.uint8]
+
+
+class RowScan(Protocol):
+    """One scan of a partition, a few rows at a time."""
+
+    def take(self, limit: int) -> RowBlock | None:
+        """Copy at most `limit` more rows; None at the end."""
+
+    def close(self) -> None:
+        """End the scan, also before it is complete."""
+
+    @property
+    def gone(self) -> bool:
+        """True once the partition was detached."""
+
+    @property
+    def waiting(self) -> int:
+        """Rows and tombstones of which the changelog does not have the last version yet."""
 
 
 class SnapshotScan:

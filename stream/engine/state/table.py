@@ -120,7 +120,7 @@ class Store:
         Returns:
             Number of rows.
         """
-        below = part.meta.last_other_model(self.model)
+        below = part.meta.last_other_model(self.model, part.profile)
         slots = self.slab.slots_of(part.number) if below >= 0 else np.zeros(0, dtype=np.int64)
         slots = slots[self.fields["offset"][slots] < below]
         if slots.size:
@@ -279,7 +279,7 @@ class Store:
             The row, and the alerts that it does not hold open any more.
         """
         block = self.initial_row(key)[None].copy()
-        below = part.meta.last_other_model(self.model)
+        below = part.meta.last_other_model(self.model, part.profile)
         migration = self.migrator.migrate([row], part.descriptions, block, below)
         return block[0], migration.given_up.get(0)
 

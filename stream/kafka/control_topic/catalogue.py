@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from stream.control import (
@@ -13,6 +13,7 @@ from stream.control import (
     ControlError,
     ControlSet,
     Document,
+    digest_of,
 )
 
 from .change import Change, change_key, number_of
@@ -48,6 +49,7 @@ class ControlCatalogue:
         self._changes: dict[int, Change] = {}
         self._numbers: set[int] = set()
         self._current: ControlSet | None = None
+        self._former: dict[str, ControlSet | None] = {}
         self._faulty: dict[int, Unusable] = {}
         self._excess: dict[int, Unusable] = {}
         self.next_offset = 0
@@ -61,6 +63,7 @@ class ControlCatalogue:
             value: Value of the record; None is a tombstone.
         """
         self.next_offset = offset + 1
+        self._former = {}
         number = number_of(key or b"")
         if number is not None:
             self._take_change(number, value)
@@ -129,15 +132,25 @@ class ControlCatalogue:
         """
         if not digest:
             return NO_CONTROL
-        return next((control for control in self._backwards() if control.digest == digest), None)
+        if digest == self.current.digest:
+            return self.current
+        if digest not in self._former:  # every partition asks for the same one
+            self._former[digest] = self._go_back(digest)
+        return self._former[digest]
 
-    def _backwards(self) -> Iterator[ControlSet]:
-        """Iterate over the sets that were in force, from the present one back."""
-        control = self.current
-        yield control
+    def _go_back(self, digest: str) -> ControlSet | None:
+        """Undo one change after the other, until the documents are those of a digest."""
+        documents = {document.key: document for document in self.current.documents}
+        encoded = {key: document.encode() for key, document in documents.items()}
         for change in self.changes():
-            control = control.replace(change.key, change.before)
-            yield control
+            documents.pop(change.key, None)
+            encoded.pop(change.key, None)
+            if change.before is not None:
+                documents[change.key] = change.before
+                encoded[change.key] = change.before.encode()
+            if digest_of(encoded) == digest:
+                return ControlSet(tuple(documents[key] for key in sorted(documents)))
+        return None
 
     def next_number(self) -> int:
         """Return the number of the next change."""

@@ -100,11 +100,10 @@ class ControlFollower:
                 if batch:
                     if batch[0].offset < position:
                         return  # the topic was made anew
-                    position = batch[-1].offset + 1
-                self._take(batch)
-                pending = pending + 1 if batch else 0
+                    position, pending = batch[-1].offset + 1, pending + 1
+                    self._take(batch)
                 # Documents that are written together are taken together.
-                if not batch or pending >= _MOST_BATCHES:
+                if pending and (not batch or pending >= _MOST_BATCHES):
                     pending = 0
                     self._report()
 

@@ -7,7 +7,15 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from stream.engine import META_KEY, Engine, LoadReport, MetaRow, Tombstone, number_in, tombstone_of
+from stream.engine import (
+    META_KEY,
+    AnyEngine,
+    LoadReport,
+    MetaRow,
+    Tombstone,
+    number_in,
+    tombstone_of,
+)
 from stream.observer import Observer
 from stream.types import TP
 
@@ -55,7 +63,7 @@ class Changelog:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: AnyEngine,
         observer: Observer,
         on_damaged: Callable[[TP, bytes, str], None] = lambda _tp, _key, _reason: None,
     ) -> None:

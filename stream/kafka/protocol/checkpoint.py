@@ -20,7 +20,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from stream.engine import ABSORBED_HEADER, Engine
+from stream.engine import ABSORBED_HEADER, AnyEngine
 from stream.observer import Observer
 from stream.types import TP
 
@@ -73,7 +73,7 @@ class Checkpoint:
     def __init__(
         self,
         *,
-        engine: Engine,
+        engine: AnyEngine,
         positions: Positions,
         outbox: Outbox,
         log: StateLog,

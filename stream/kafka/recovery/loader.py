@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from stream.engine import Engine
+from stream.engine import AnyEngine
 from stream.kafka.context import Context
 from stream.kafka.protocol.assignment import Assignment, AssignmentClosed
 from stream.kafka.protocol.changelog import Changelog
@@ -40,7 +40,7 @@ class StateLoader:
     """
 
     def __init__(
-        self, context: Context, engine: Engine, client: GroupClient, fetching: FetchControl
+        self, context: Context, engine: AnyEngine, client: GroupClient, fetching: FetchControl
     ) -> None:
         self._context = context
         self._engine = engine

@@ -15,7 +15,7 @@ from functools import partial
 
 import msgspec
 
-from stream.engine import Engine
+from stream.engine import AnyEngine
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.context import Context
 from stream.kafka.protocol.changelog import Changelog
@@ -51,7 +51,7 @@ class Snapshots:
         self,
         context: Context,
         files: SnapshotFiles,
-        engine: Engine,
+        engine: AnyEngine,
         changelog: Changelog,
         positions: Positions,
         checkpoint: Checkpoint,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from stream.engine import Engine
+from stream.engine import AnyEngine
 from stream.kafka.client.errors import KafkaError, is_retriable
 from stream.kafka.context import Context
 from stream.kafka.protocol.assignment import Assignment
@@ -98,7 +98,7 @@ class Starter:
     def __init__(
         self,
         context: Context,
-        engine: Engine,
+        engine: AnyEngine,
         loader: StateLoader,
         client: GroupClient,
         fetching: FetchControl,

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Protocol
 
 from stream.control import NO_CONTROL, ControlSet
-from stream.engine import Engine
+from stream.engine import AnyEngine
 from stream.kafka.context import Context
 from stream.kafka.protocol.positions import Positions
 from stream.types import TP
@@ -67,7 +67,7 @@ class PartitionControls:
     def __init__(
         self,
         context: Context,
-        engine: Engine,
+        engine: AnyEngine,
         positions: Positions,
         fetch_lock: asyncio.Lock,
         checkpoint: Callable[[str], Awaitable[None]],

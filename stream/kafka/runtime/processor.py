@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from stream.codecs import Codec
-from stream.engine import Engine, Outcome, SliceOffsets, StepResult
+from stream.engine import AnyEngine, Outcome, SliceOffsets, StepResult
 from stream.kafka.context import Context
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
@@ -86,7 +86,7 @@ class Processor:
     def __init__(
         self,
         context: Context,
-        engine: Engine,
+        engine: AnyEngine,
         codec: Codec,
         positions: Positions,
         outbox: Outbox,

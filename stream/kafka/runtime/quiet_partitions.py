@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from stream.engine import Engine
+from stream.engine import AnyEngine
 from stream.kafka.context import Context
 from stream.kafka.protocol.positions import Positions
 from stream.records import Event
@@ -63,7 +63,7 @@ class QuietPartitions:
     def __init__(
         self,
         context: Context,
-        engine: Engine,
+        engine: AnyEngine,
         positions: Positions,
         fetch_lock: asyncio.Lock,
         checkpoint: Callable[[str], Awaitable[None]],

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ember_core.pipeline import FleetModel
 from stream.codecs import Codec
-from stream.engine import Engine
+from stream.engine import AnyEngine, Profiles
 from stream.kafka.context import Context
 from stream.kafka.protocol.assignment import Assignment, AssignmentClosed
 from stream.kafka.protocol.checkpoint import Checkpoint
@@ -83,7 +83,7 @@ class Session:
     def __init__(
         self,
         context: Context,
-        engine: Engine,
+        engine: AnyEngine,
         codec: Codec,
         client: GroupClient,
         fetching: FetchControl,
@@ -265,13 +265,13 @@ class Session:
 
     # -- beside it
 
-    async def switch_model(self, model: FleetModel, codec: Codec) -> dict[TP, int]:
+    async def switch_model(self, model: FleetModel | Profiles, codec: Codec) -> dict[TP, int]:
         """Score with another model, or other thresholds, from the next record on.
 
         Each partition's meta row says so before that record is absorbed: a replay changes there.
 
         Args:
-            model: Configured model.
+            model: Configured model, or those of all profiles.
             codec: Codec for the channels of the model.
 
         Returns:

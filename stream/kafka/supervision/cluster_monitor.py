@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from stream.engine import Engine
+from stream.engine import AnyEngine
 from stream.kafka.client.errors import KafkaError
 from stream.kafka.context import Context
 from stream.kafka.protocol.checkpoint import Checkpoint
@@ -57,7 +57,7 @@ class ClusterMonitor:
     def __init__(
         self,
         context: Context,
-        engine: Engine,
+        engine: AnyEngine,
         positions: Positions,
         client: GroupClient,
         checkpoint: Checkpoint,

@@ -125,8 +125,8 @@ def own_topics(
         for kind in config.output:
             if kind != "dead_letters" or config.dead_letters:
                 topics.setdefault(config.output_topic(kind, topic), (count, {}))
-    if config.model_topic:
-        topics[config.model_topic] = (1, MODEL_CONFIG)
+    for topic in config.model_topics:
+        topics[topic] = (1, MODEL_CONFIG)
     if config.control_topic:
         topics[config.control_topic] = (1, CONTROL_CONFIG)
     return topics

@@ -14,6 +14,7 @@ from ember_core.pipeline import CivilCalendar, FleetModel
 from ember_core.pipeline.fit import MIN_ROWS, Incident, Verdict
 from stream.bundles import sign
 from stream.configure import bundle_source, window_spec
+from stream.errors import UserError
 from stream.history import RowRules
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.decision import Decision
@@ -25,6 +26,7 @@ from stream.learn.report import Outcome, Progress
 from stream.remarks import training_remarks
 from stream.settings import Settings
 from stream.tools.key_sample import sampled
+from stream.tools.profile_data import of_profile
 from stream.tools.record_schemes import record_schemes
 from stream.tools.record_source import Progress as ReadingProgress
 from stream.tools.record_source import RecordReading
@@ -115,11 +117,20 @@ def _read(settings: Settings, since_ms: int, report: Report) -> Dataset:
         counts = f"{progress.records:,} of {progress.total:,} records"
         report(Progress("reading", f"{counts} {progress.stage}", ratio))
 
-    reading = RecordReading(Period(since_ms), keys=learn.keys, progress=on_progress)
+    # Of a profile the keys are chosen when all are known.
+    keys = 0 if settings.profile else learn.keys
+    reading = RecordReading(Period(since_ms), keys=keys, progress=on_progress)
     schemes = record_schemes(lambda: settings, reading, DataOptions())
     topics = ",".join(settings.input.topics)
     dataset = read([f"kafka:{topics}"], DataOptions(), schemes=schemes, on_disk=True)
-    return sampled(dataset, learn.keys)
+    if settings.profile is None:
+        return sampled(dataset, learn.keys)
+    patterns, pattern = settings.profile
+    part = of_profile(dataset, patterns, pattern)
+    if part is None:
+        name = f"fits profile {pattern!r}" if pattern else "fits none of the profiles"
+        raise UserError(f"There is nothing to train on. Expected keys. Received: none that {name}.")
+    return sampled(part, learn.keys)
 
 
 def _train(

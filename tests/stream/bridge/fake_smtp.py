@@ -56,8 +56,9 @@ class FakeSmtp(ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, pem: Path) -> None:
+    def __init__(self, pem: Path, *, tls: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.tls = tls
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(pem)
         self.answers: dict[str, str] = {}
@@ -76,6 +77,8 @@ class _Handler(StreamRequestHandler):
     encrypted = False
 
     def handle(self) -> None:
+        if self.server.tls:
+            self.encrypt()
         self.say("220 mail")
         to: list[str] = []
         while line := self.rfile.readline().decode().strip():
@@ -104,6 +107,9 @@ class _Handler(StreamRequestHandler):
 
     def start_tls(self) -> None:
         self.say("220 go on")
+        self.encrypt()
+
+    def encrypt(self) -> None:
         self.connection = self.server.context.wrap_socket(self.connection, server_side=True)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
         self.encrypted = True

@@ -117,3 +117,22 @@ def trigger(
             rows=1,
         )
     )
+
+
+def incident(status: str, severity_class: str, *, name: str = "1", page: bool = True) -> bytes:
+    """A message about an incident, as `ember incidents` writes it."""
+    members = [f"host-{n}" for n in range(3)]
+    return json.dumps(
+        {
+            "status": status,
+            "labels": {"alertname": "EmberIncident", "incident": name, "topic": "telemetry"},
+            "annotations": {"summary": "3 keys fire together, first host-0", "first": members[0]},
+            "startsAt": "2026-01-31T00:00:00Z",
+            "endsAt": "2026-01-31T00:05:00Z" if status == "resolved" else None,
+            "severity": 1.2,
+            "severity_class": severity_class,
+            "page": page,
+            "top_channels": [{"name": "cpu", "share": 1.0}],
+            "members": [{"key": key} for key in members],
+        }
+    ).encode()

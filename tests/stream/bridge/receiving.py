@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from stream.bridge import RECEIVERS
@@ -29,8 +30,9 @@ class Receiving:
         """Start anew, with what was committed; call it again for a restart."""
         clock: Callable[[], float] = lambda: self.now  # noqa: E731
         self.receiver = RECEIVERS[self.name](self.section, self.link, clock, self.results.append)
+        keeps_short = self.receiver.keeps_short
         self.table = AlertTable(
-            self.section.max_alerts, keeps_short=self.receiver.keeps_short, takes_digest=True
+            self.section.max_alerts, keeps_short=keeps_short, takes_digest=keeps_short
         )
         self.receiver.threads |= self.committed.threads
         for offset in range(self.committed.start, len(self.log)):
@@ -50,7 +52,7 @@ class Receiving:
     def send(self, now: float | None = None) -> None:
         """Send what is due, and commit."""
         self.now = self.now if now is None else now
-        self.receiver.send(self.table, NOW)
+        self.receiver.send(self.table, NOW + timedelta(seconds=self.now))
         unsent = [alert.unsent for alert in self.table.unsent if alert.unsent is not None]
         threads = {
             group: message

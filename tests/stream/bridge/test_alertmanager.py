@@ -12,7 +12,7 @@ from stream.bridge._alertmanager import Alertmanager, Cluster
 from stream.bridge._alerts import AlertTable
 from stream.errors import UserError
 from stream.settings import AlertmanagerSection, Settings, SettingsError
-from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager, trigger
+from tests.stream.bridge.fakes import FakeAlertmanager, alertmanager, incident, trigger
 from tests.stream.bridge.test_alerts import NOW, take
 
 ALERTS = [{"labels": {"key": key}} for key in "abcdefg"]
@@ -246,3 +246,18 @@ def test_an_episode_that_grows_is_one_more_alert_and_ends_with_it(
     ended = sending.send()
     assert [alert["labels"].get("escalation", "") for alert in ended] == ["", "cpu"]
     assert {alert["endsAt"] for alert in ended} == {"2026-01-31T00:05:00.000Z"}
+
+
+def test_a_higher_class_of_an_incident_is_an_alert_of_its_own(server: FakeAlertmanager) -> None:
+    """Alertmanager tells of nothing else that changes; labels stay as they were."""
+    sending = Sending(server, source="incidents")
+    for offset, (status, name) in enumerate(
+        [("firing", "warning"), ("updated", "warning"), ("updated", "critical")]
+    ):
+        take(sending.table, incident(status, name), offset)
+        sent = [alert["labels"] for alert in sending.send()]
+    assert [labels.get("escalation") for labels in sent] == [None, "critical"]
+    assert {labels["class"] for labels in sent} == {"warning"}
+    take(sending.table, incident("resolved", "critical"), 4)
+    assert len(sending.send()) == 2
+    assert sending.table.firing == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stream.settings import Settings, SettingsError
 from tests.serving import serving
 from tests.stream.bridge.fake_smtp import FakeSmtp, certificate
-from tests.stream.bridge.fakes import trigger
+from tests.stream.bridge.fakes import incident, trigger
 from tests.stream.bridge.receiving import Receiving
 
 
@@ -91,11 +91,39 @@ def test_without_news_there_is_no_mail_nor_after_a_restart(smtp: FakeSmtp, pem: 
     assert "Ended: 1" in text_of(smtp)
 
 
+def test_incidents_beyond_the_budget_of_pages_are_in_the_digest(smtp: FakeSmtp, pem: Path) -> None:
+    receiving = receiving_at(smtp, pem, text="{class} {key}: {summary}")
+    receiving.write(
+        incident("firing", "info", page=False), incident("firing", "critical", name="2")
+    )
+    receiving.run(901.0)
+    assert "Began: 2" in text_of(smtp)
+    assert "info host-0: 3 keys fire together" in text_of(smtp)
+
+
 def test_a_password_travels_encrypted(smtp: FakeSmtp, pem: Path) -> None:
     receiving = receiving_at(smtp, pem, username="ember", password="s3cret")
     receiving.write(trigger("a"))
     receiving.run(901.0)
     assert smtp.logins == [("\0ember\0s3cret", True)]
+
+
+def test_tls_from_the_first_byte(pem: Path) -> None:
+    with serving(FakeSmtp(pem, tls=True)) as smtp:
+        receiving = receiving_at(smtp, pem, security="tls", username="ember", password="s3cret")
+        receiving.write(trigger("a"))
+        receiving.run(901.0)
+        assert smtp.logins == [("\0ember\0s3cret", True)]
+        assert len(smtp.mails) == 1
+
+
+def test_restarts_do_not_put_the_digest_off(smtp: FakeSmtp, pem: Path) -> None:
+    receiving = receiving_at(smtp, pem)
+    receiving.write(trigger("a"))
+    for _ in range(4):
+        receiving.run(receiving.now + 300.0)
+        receiving.start()
+    assert len(smtp.mails) == 1
 
 
 def test_a_server_without_tls_gets_nothing(smtp: FakeSmtp, pem: Path) -> None:

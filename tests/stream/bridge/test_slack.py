@@ -12,7 +12,7 @@ from stream.errors import UserError
 from stream.settings import Settings, SettingsError
 from tests.serving import serving
 from tests.stream.bridge.fake_apis import FakeSlack, texts
-from tests.stream.bridge.fakes import trigger
+from tests.stream.bridge.fakes import incident, trigger
 from tests.stream.bridge.receiving import Receiving
 
 
@@ -151,6 +151,24 @@ def test_a_removed_message_is_written_anew(slack: FakeSlack) -> None:
     receiving.write(trigger("b"))
     receiving.run(400.0)
     assert len(slack.first) == 1
+
+
+def test_each_incident_is_a_message_with_its_own_thread(slack: FakeSlack) -> None:
+    receiving = by_token(slack, text="{key} {class}: {summary}")
+    receiving.write(
+        *(incident("firing", "warning", name=str(n)) for n in range(3)),
+        incident("firing", "info", name="digest", page=False),
+    )
+    receiving.run(60.0)
+    assert len(slack.first) == 3
+    assert "host-0 warning: 3 keys fire together" in texts(slack.first[0])
+    receiving.write(incident("updated", "critical", name="1"))
+    receiving.run(400.0)
+    (reply,) = slack.replies
+    assert "host-0 critical" in texts(reply)
+    receiving.write(incident("updated", "critical", name="digest"))  # it pages now
+    receiving.run(800.0)
+    assert len(slack.first) == 4
 
 
 HOSTILE = st.text(max_size=600) | st.sampled_from(

@@ -51,7 +51,7 @@ def test_a_false_alarm_is_tried_in_a_backtest(
 
 def test_normal_now_has_the_time_of_the_event(
     capsys: pytest.CaptureFixture[str],
-    folder: Path,  # noqa: F811
+    folder: Path,
 ) -> None:
     """And a backtest ends the episode with that reason."""
     assert ember(capsys, *backtest(folder, "--events", "e.jsonl"))[0] == 0

@@ -57,3 +57,22 @@ def test_no_control_character_reaches_the_terminal() -> None:
     assert text.isprintable()
     assert "t[0]@7" in text
     assert len(text) < 300
+
+
+def test_an_incident_shows_class_decision_and_summary() -> None:
+    record = {
+        "status": "firing",
+        "severity_class": "critical",
+        "page": False,
+        "time": "2026-01-31T00:00:00Z",
+        "key": "08078091170ac0bc",
+        "annotations": {"summary": "100 keys fire together, first a\x1b[31m"},
+    }
+    text = lines.incident_line(record).plain
+    assert "FIRING" in text
+    assert "critical" in text
+    assert " digest " in text
+    assert "100 keys fire together, first a" in text
+    assert "\x1b" not in text
+    assert " page " in lines.incident_line({**record, "page": True}).plain
+    assert lines.incident_line({"key": None, "time": "", "annotations": 3}).plain

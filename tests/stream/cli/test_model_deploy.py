@@ -193,3 +193,23 @@ def test_shadow_adds_up_what_the_workers_compared(
     worker.answers["/shadow"] = 404, b"There is no candidate: model.shadow is not set.\n"
     assert main(["model", "shadow"]) == 1
     assert "There is no candidate" in capsys.readouterr().err
+
+
+def test_the_bundle_of_a_profile_is_replaced_and_goes_back(
+    service: Path, bundles: list[Path], worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(bundles[0], service / "db")
+    config = service / "ember.toml"
+    config.write_text(config.read_text() + '[model.profiles]\n"db-*" = "db"\n')
+    assert main(["model", "deploy", str(bundles[1]), "--profile", "db-*"]) == 0
+    assert "db holds" in capsys.readouterr().out
+    assert digest(service / "db") == digest(bundles[1])
+    assert digest(service / "model") == digest(bundles[0])
+    assert main(["model", "rollback", "--profile", "db-*"]) == 0
+    assert digest(service / "db") == digest(bundles[0])
+    assert len(worker.asked) == 2
+    capsys.readouterr()
+    assert main(["model", "deploy", str(bundles[1]), "--profile", "web-*"]) == 2
+    assert "Expected one of the patterns of model.profiles: db-*." in capsys.readouterr().err
+    assert main(["model", "deploy", str(bundles[1])]) == 2
+    assert "no bundle for the keys of no profile" in capsys.readouterr().err

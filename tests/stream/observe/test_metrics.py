@@ -229,7 +229,7 @@ def test_names_follow_the_conventions() -> None:
             assert set(sample.labels) <= {
                 *("topic", "reason", "outcome", "severity", "status", "outcome", "stage", "le"),
                 *("partition", "role", "phase", "result", "version", "backend", "model"),
-                *("kind", "channel"),
+                *("kind", "channel", "profile"),
             }
 
 
