@@ -47,6 +47,8 @@ def test_a_false_alarm_is_tried_in_a_backtest(
     changes = json.loads(out)["rules"]
     assert [(p["key"], *p["channels"]) for p in changes["gone"]] == [("a", "heat")] * 2
     assert changes["new"] == []
+    ((name, acted),) = changes["rules"].items()
+    assert (name, acted["gone"]) == (f"feedback/{first[:16]}", 2)
 
 
 def test_normal_now_has_the_time_of_the_event(
