@@ -12,14 +12,19 @@ from ember_core.pipeline import FleetModel
 from ember_core.serialize import BundleError
 from stream import bundles
 from stream.codecs import contested
+from stream.correlation import Rules
 from stream.engine import AnyEngine, Engine, Limits, ProfiledEngine, Profiles, WindowSpec
 from stream.engine.state.spill import Spill
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.source import BundleSource
+from stream.key_pattern import KeyPattern
 from stream.settings import Settings
 
 from .errors import UserError
 from .expectations import require_reach
+
+INCIDENTS_CONFIG = {"retention.ms": str(35 * 86_400_000)}
+"""Settings of the topic of incidents: the budget of pages looks back over four weeks of them."""
 
 
 class NoModelError(UserError):
@@ -99,9 +104,9 @@ def load_models(
     models = {}
     for pattern, view in settings.by_profile.items():
         # Only `model.path` itself may be an address, with a digest.
-        own = settings.model.profiles.get(pattern) if not settings.model.topic else None
+        folder = settings.model.profiles.get(pattern) if not settings.model.topic else None
         try:
-            models[pattern] = load_model(view, own or folders.get(pattern))
+            models[pattern] = load_model(view, folder or folders.get(pattern))
         except NoModelError:
             raise
         except UserError as error:
@@ -224,3 +229,18 @@ def make_engine(
     if isinstance(model, Profiles):
         return ProfiledEngine(model, window, limits, spill, settings.stream_names)
     return Engine(model, window, limits, spill, settings.stream_names)
+
+
+def incident_rules(settings: Settings) -> Rules:
+    """Return the rules by which keys that fire together are one incident."""
+    section = settings.incidents
+    return Rules(
+        pattern=KeyPattern(section.key_pattern),
+        same_labels=section.shared_labels,
+        window=section.window_seconds,
+        gather=section.gather_seconds,
+        storm_keys=section.storm_keys,
+        update=section.update_seconds,
+        max_members=section.max_members,
+        max_alerts=section.max_alerts,
+    )

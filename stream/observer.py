@@ -48,11 +48,8 @@ class Observer:
     def phase(self, phase: str, detail: str) -> None:
         """Take note of the worker's phase, one of `stream.kafka.lifecycle.Phase`."""
 
-    def control_followed(self, control: ControlSet) -> None:
-        """Take note of the documents of operators that are in force in the topic."""
-
-    def control_ignored(self) -> None:
-        """Count a document of the control topic that cannot be used."""
+    def control_followed(self, control: ControlSet, ignored: int) -> None:
+        """Take note of the documents in the control topic, and of how many cannot be used."""
 
     def control_used(self, tps: Sequence[TP], control: ControlSet) -> None:
         """Take note of partitions whose records are scored by other documents from now on."""

@@ -72,16 +72,16 @@ def backtest_remarks(
     remarks += _key_remarks(model, given, files)
     if not isinstance(model, Profiles):
         return [*remarks, *_waiting(model, result, given.keys)]
-    if without := [key for key in given.keys if model.model_of(key) is None]:
+    if lost_keys := [key for key in given.keys if model.model_of(key) is None]:
         text = (
-            f"{plural(len(without), 'key')} of no profile were not scored: {_named(without)}. "
+            f"{plural(len(lost_keys), 'key')} of no profile were not scored: {_named(lost_keys)}. "
             "model.path would be the bundle of such keys"
         )
         remarks.append(Remark("no_profile", text))
     number_of = model.find(given.keys).tolist()
     for number, own_model in enumerate(model.models):
-        own = [key for key, i in zip(given.keys, number_of, strict=True) if i == number]
-        remarks += _waiting(own_model, result, own)
+        keys = [key for key, i in zip(given.keys, number_of, strict=True) if i == number]
+        remarks += _waiting(own_model, result, keys)
     return remarks
 
 
@@ -246,13 +246,13 @@ def _waiting(model: FleetModel, result: Backtest, keys: Collection[bytes]) -> li
         result: A backtest.
         keys: Keys that the model is for.
     """
-    config, model_keys, own = model.pipeline.config, set(model.keys), set(keys)
+    config, model_keys, asked_keys = model.pipeline.config, set(model.keys), set(keys)
     fires = model.pipeline.fires_from
     unscored: dict[bytes, int] = {}
     silent: dict[bytes, int] = {}
     quiet: dict[bytes, int] = {}
     for i, table in enumerate(result.dataset.tables):
-        if table.key not in own:
+        if table.key not in asked_keys:
             continue
         rows = _rows(result, i, "scored")
         before = _rows(result, i, "train") if result.warm else 0

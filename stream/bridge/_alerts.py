@@ -221,8 +221,8 @@ class AlertTable:
         if trigger.status == "updated" and (has_changed or not trigger.severity_class):
             leader = next((c.name for c in trigger.top_channels), "")
             escalation = trigger.severity_class or leader
-            known = {*alert.escalations, alert.labels.get("class")}
-            if escalation not in known and len(alert.escalations) < _MAX_ESCALATIONS:
+            escalations = {*alert.escalations, alert.labels.get("class")}
+            if escalation not in escalations and len(alert.escalations) < _MAX_ESCALATIONS:
                 alert.escalations.append(escalation)
         if is_sent:
             alert.is_sent = True

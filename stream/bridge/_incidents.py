@@ -16,9 +16,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from stream import correlation
-from stream.correlation import Correlator, IncidentBody, PageBudget, Rules
+from stream.configure import INCIDENTS_CONFIG, incident_rules
+from stream.correlation import Correlator, IncidentBody, PageBudget
 from stream.errors import UserError
-from stream.key_pattern import KeyPattern
 from stream.observe import BridgeHealth, IncidentMetrics
 from stream.settings import Settings
 from stream.tools import clients, reading
@@ -135,7 +135,7 @@ class Incidents:
         counts = clients.partition_counts(clients.fetch_metadata(kafka))
         for topic in self._topics:
             if topic not in counts:
-                clients.create_topic(kafka, topic, 1)
+                clients.create_topic(kafka, topic, 1, **INCIDENTS_CONFIG)
             elif counts[topic] != 1:
                 raise UserError(
                     "Incidents need all triggers of a stream in one process. Expected one partition"
@@ -165,9 +165,9 @@ class Incidents:
             stream = self._streams.pop(tp.topic, None)
             for topic in () if stream is None else stream.topics:
                 self._of_triggers.pop(topic, None)
-        for kept in (self._former, self._positions, self._committed):
-            for key in [key for key in kept if key[0] not in self._of_triggers]:
-                del kept[key]
+        for table in (self._former, self._positions, self._committed):
+            for key in [key for key in table if key[0] not in self._of_triggers]:
+                del table[key]
         reader.assign([TopicPartition(*tp, position) for tp, position in self._positions.items()])
         self._own(member)
 
@@ -354,16 +354,5 @@ def _topics(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _correlator(settings: Settings) -> Correlator:
-    section = settings.incidents
-    rules = Rules(
-        pattern=KeyPattern(section.key_pattern),
-        same_labels=section.shared_labels,
-        window=section.window_seconds,
-        gather=section.gather_seconds,
-        storm_keys=section.storm_keys,
-        update=section.update_seconds,
-        max_members=section.max_members,
-        max_alerts=section.max_alerts,
-    )
     per_week = settings.alerts.pages_per_week
-    return Correlator(rules, None if per_week is None else PageBudget(per_week))
+    return Correlator(incident_rules(settings), None if per_week is None else PageBudget(per_week))

@@ -26,12 +26,12 @@ def rfc3339_of(time: datetime) -> str:
 
 def fields_of(alert: Alert, link: str) -> dict[str, str]:
     """Return the fields of an alert by the names of `stream.templates.FIELDS`, each one line."""
-    known = {name: alert.labels.get(name, "") for name in ("alertname", "key", "topic", "channel")}
+    labels = {name: alert.labels.get(name, "") for name in ("alertname", "key", "topic", "channel")}
     notes = ("summary", "description", "channels", "explain")
     values = {
-        **known,
+        **labels,
         **{name: alert.annotations.get(name, "") for name in notes},
-        "key": known["key"] or alert.annotations.get("first", ""),
+        "key": labels["key"] or alert.annotations.get("first", ""),
         "status": alert.status,
         "reason": alert.reason,
         "severity": f"{alert.severity:.1f}",

@@ -27,7 +27,7 @@ from stream.settings import Settings
 from stream.tools.record_schemes import topics_of
 from stream.types import CodecName
 
-from .backtest_alerts import alert_lines
+from .backtest_alerts import alert_lines, page_figures, page_line
 from .data_options import (
     DataArgs,
     DataFiles,
@@ -178,6 +178,8 @@ def backtest(
     }
     if changed is not None:
         summary["rules"] = changed.as_json()
+    if settings.alerts.pages is not None:
+        summary["fleet"] = page_figures(result, settings)
     if "mean" in summary:
         summary["baselines"] = result.baseline_figures(buffer=buffer)
     if report and not isinstance(fleet, Profiles):
@@ -195,6 +197,8 @@ def backtest(
         _print_summary(summary)
         for line in alert_lines(result.events):
             print(line)
+        if settings.alerts.pages is not None:
+            print(page_line(summary["fleet"], settings.alerts.pages))
         for line in [] if changed is None else change_lines(changed):
             print(clean(line))
 

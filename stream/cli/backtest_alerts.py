@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 import msgspec
 
+from stream.backtest import Backtest
+from stream.configure import incident_rules
+from stream.correlation import replay, summarise
 from stream.keys import key_text
 from stream.records import Event
+from stream.settings import Settings
 
 from .output import clean
 
@@ -55,6 +60,42 @@ def alert_lines(events: Iterable[Event]) -> list[str]:
             "--events FILE have all."
         )
     return lines
+
+
+def page_figures(result: Backtest, settings: Settings) -> dict[str, float]:
+    """Return incidents and pages of the fleet under the budget `alerts.pages`.
+
+    Args:
+        result: Result of the backtest.
+        settings: Sections `alerts` and `incidents`.
+    """
+    triggers = [(event.time_us / 1e6, event.body) for event in result.events if _is_trigger(event)]
+    times = [s.time_us for s in result.scores if len(s.time_us)]
+    first = min((t.min() for t in times), default=0) / 1e6
+    last = max((t.max() for t in times), default=0) / 1e6
+    # Events are in order of their keys' records; incidents are of all keys.
+    triggers.sort(key=itemgetter(0))
+    messages = replay(triggers, incident_rules(settings), settings.alerts.pages_per_week)
+    summary = summarise(messages, first, last)
+    return {
+        "incidents": summary.incidents,
+        "pages": summary.pages,
+        "digest": summary.incidents - summary.pages,
+        "pages_per_day": round(summary.pages_per_day, 3),
+    }
+
+
+def page_line(figures: Mapping[str, float], budget: str) -> str:
+    """Return the figures of the pages in a sentence."""
+    return (
+        f"{figures['incidents']:,} incidents: {figures['pages']:,} pages "
+        f"({figures['pages_per_day']:.2g} a day, alerts.pages is {budget}), "
+        f"{figures['digest']:,} in the digest only"
+    )
+
+
+def _is_trigger(event: Event) -> bool:
+    return event.kind == "trigger"
 
 
 def _cause(body: _Trigger) -> str:

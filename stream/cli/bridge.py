@@ -41,8 +41,8 @@ def webhook(
 ) -> None:
     """Send alerts to an address in the format of Alertmanager's webhooks.
 
-    Alerts that begin together are one request. Any bridge may be killed: what is open is read again
-    from the topic, and what was accepted is not sent again.
+    Alerts that begin together are one request. Any bridge may be killed: open alerts are read again
+    from the topic, and accepted ones are not sent again.
 
     Args:
         url: Address of the receiver. Default: webhook.url.

@@ -6,6 +6,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 
+from stream.configure import INCIDENTS_CONFIG
 from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.supervision.topics import own_topics
@@ -150,7 +151,7 @@ def _topics(settings: Settings, partitions: int | None, *, incidents: bool = Fal
     present = {topic: counts[topic] for topic in config.topics if topic in counts}
     topics |= own_topics(config, inputs | present)
     if incidents:  # one partition each: an incident may have keys of all partitions
-        topics |= {topic: (1, {}) for topic in settings.output_topics("incidents")}
+        topics |= dict.fromkeys(settings.output_topics("incidents"), (1, INCIDENTS_CONFIG))
     return [Topic(name, count, config, name in counts) for name, (count, config) in topics.items()]
 
 

@@ -202,11 +202,12 @@ def train(
             continue
         if targets.by_profile and not json:
             print(f"{pattern or 'other keys'}")
-        own = known_incidents
+        part_incidents = known_incidents
         if targets.by_profile:
-            own = [each for each in own if each.key is None or each.key in part.keys]
-        named = partial(fitting, incidents=own, name=name or folder.resolve().name)
-        model, remarks = _fitted(named, part, rules, backend)
+            keys_of_part = {None, *part.keys}
+            part_incidents = [i for i in known_incidents if i.key in keys_of_part]
+        fit_part = partial(fitting, incidents=part_incidents, name=name or folder.resolve().name)
+        model, remarks = _fitted(fit_part, part, rules, backend)
         _save(model, folder)
         print_remarks(remarks)
         seconds = time.perf_counter() - started

@@ -266,8 +266,8 @@ class Correlator:
                 return incident
             if not incident.since - window <= trigger.since <= incident.latest + window:
                 continue
-            alike = trigger.sign in incident.signs or (bool(group) and group in incident.groups)
-            if alike or incident.is_storm or is_storm:
+            is_related = trigger.sign in incident.signs or (group and group in incident.groups)
+            if is_related or incident.is_storm or is_storm:
                 return incident
         return None
 
@@ -305,15 +305,15 @@ class Correlator:
         if incident.idle_since is not None:
             is_over = now - incident.idle_since >= self._rules.gather
             return ("resolved", "evidence") if is_over else None
-        waited = now - incident.sent_at
+        pause = now - incident.sent_at
         has_risen = _CLASS_ORDER.index(incident.severity_class) > _CLASS_ORDER.index(
             sent.severity_class
         )
         crosses_limit = incident.is_limit and not sent.is_limit
-        if crosses_limit or (has_risen and waited >= min(_URGENT_SECONDS, self._rules.update)):
+        if crosses_limit or (has_risen and pause >= min(_URGENT_SECONDS, self._rules.update)):
             self._decides_again(incident, now)
             return "updated", "class"
-        if waited < self._rules.update * 2 ** min(sent.number - 1, _MAX_DOUBLINGS):
+        if pause < self._rules.update * 2 ** min(sent.number - 1, _MAX_DOUBLINGS):
             return None
         leader = sent.top_channels[0].name if sent.top_channels else ""
         if incident.count > sent.member_count:

@@ -18,6 +18,9 @@ _MAX_CHANNELS = 256
 _MAX_SIGNS = 64
 _SHOWN_CHANNELS = 5
 _MAX_KEYS = 100_000
+_MAX_CHARACTERS = 50_000
+"""Characters of the listed keys; one may be escaped as six bytes."""
+_DESCRIBED_KEYS = 20
 
 
 class AlertId(NamedTuple):
@@ -194,8 +197,12 @@ class Incident:
             self.idle_since = now
 
     def _list(self, member: Member) -> None:
-        if len(self.listed) < self.max_members or member < self.listed[-1]:
-            self.listed = sorted([*self.listed, member])[: self.max_members]
+        if len(self.listed) >= self.max_members and member > self.listed[-1]:
+            return
+        self.listed = sorted([*self.listed, member])[: self.max_members]
+        # Long keys: the broker must accept the message.
+        while len(self.listed) > 1 and sum(len(m.key) for m in self.listed) > _MAX_CHARACTERS:
+            self.listed.pop()
 
     def _weigh(self, channels: Iterable[Channel]) -> None:
         for channel in channels:
@@ -246,11 +253,10 @@ class Incident:
             summary += f" ({labels})"
         if status == "resolved":
             summary += "; it is over"
-        names = ", ".join(member.key for member in self.listed)
-        rest = (
-            f" and {self.count - len(self.listed):,} more" if self.count > len(self.listed) else ""
-        )
-        description = f"{firing:,} fire now. Keys: {names}{rest}."
+        names = [member.key for member in self.listed[:_DESCRIBED_KEYS]]
+        unnamed = self.count - len(names)
+        suffix = f" and {unnamed:,} more" if unnamed > 0 else ""
+        description = f"{firing:,} fire now. Keys: {', '.join(names)}{suffix}."
         return {"summary": summary, "description": description, "first": first.key}
 
 

@@ -38,9 +38,9 @@ def without_foreign(
     """
     empty = np.zeros(len(decoded), dtype=bool)
     for number, own_columns in enumerate(columns):
-        own = np.flatnonzero(profile == number)
-        if own.size and own_columns.size < decoded.values.shape[1]:
-            empty[own] = np.isnan(decoded.values[np.ix_(own, own_columns)]).all(axis=1)
+        samples = np.flatnonzero(profile == number)
+        if samples.size and own_columns.size < decoded.values.shape[1]:
+            empty[samples] = np.isnan(decoded.values[np.ix_(samples, own_columns)]).all(axis=1)
     if not empty.any():
         return decoded, np.arange(len(decoded))
     keep = np.flatnonzero(~empty)
@@ -69,7 +69,7 @@ def own_bad_values(
     profiles_of: dict[int, set[int]] = {}
     for message, number in zip(decoded.message.tolist(), profile.tolist(), strict=True):
         profiles_of.setdefault(message, set()).add(number)
-    own = [
+    values = [
         bad
         for bad in decoded.bad_values
         if any(
@@ -77,16 +77,16 @@ def own_bad_values(
             for number in profiles_of.get(bad.message, ())
         )
     ]
-    return replace(decoded, bad_values=own)
+    return replace(decoded, bad_values=values)
 
 
 def count_without_profile(checked: CheckedSlice, profile: NDArray[np.int64]) -> None:
     """Give the messages all of whose keys have no profile their outcome."""
     message = checked.decoded.message
-    others = checked.keep & (profile == NO_PROFILE)
-    if others.any():
+    without_model = checked.keep & (profile == NO_PROFILE)
+    if without_model.any():
         has_model = message[checked.keep & (profile != NO_PROFILE)]
-        checked.outcome[np.setdiff1d(message[others], has_model)] = NO_PROFILE_CODE
+        checked.outcome[np.setdiff1d(message[without_model], has_model)] = NO_PROFILE_CODE
 
 
 class Clocks:
@@ -106,13 +106,13 @@ class Clocks:
         self._spans: list[tuple[Partition, int, int]] = []
         samples = np.flatnonzero(checked.keep)
         for part, begin, end in sample_slices(checked.messages, checked.decoded.message[samples]):
-            own = samples[begin:end]
-            if not own.size:
+            part_samples = samples[begin:end]
+            if not part_samples.size:
                 continue
             before_us = part.meta.clock_us
-            clock_us = np.maximum.accumulate(np.maximum(self.clock_us[own], before_us))
-            self.moving[own] = clock_us > np.concatenate(([before_us], clock_us[:-1]))
-            self.clock_us[own] = clock_us
+            clock_us = np.maximum.accumulate(np.maximum(self.clock_us[part_samples], before_us))
+            self.moving[part_samples] = clock_us > np.concatenate(([before_us], clock_us[:-1]))
+            self.clock_us[part_samples] = clock_us
             self._spans.append((part, before_us, int(clock_us[-1])))
 
     def begin(self) -> None:
@@ -159,11 +159,17 @@ class Grouped(NamedTuple):
         message = checked.decoded.message
         sample = np.flatnonzero(checked.keep & self.own)
         slices = [
-            each for each in sample_slices(self.messages, message[sample]) if each.begin < each.end
+            part_slice
+            for part_slice in sample_slices(self.messages, message[sample])
+            if part_slice.begin < part_slice.end
         ]
         ticks = self._ticks(message, slices, clocks, limits)
         has_ticks = any(indices.size for indices in ticks.values())
-        if not (sample.size or has_ticks or any(each.part.given_up for each in self.messages)):
+        if not (
+            sample.size
+            or has_ticks
+            or any(part_slice.part.given_up for part_slice in self.messages)
+        ):
             return None
         values = checked.decoded.values
         if columns.size < values.shape[1] or (columns != np.arange(columns.size)).any():
@@ -194,7 +200,7 @@ class Grouped(NamedTuple):
             moving = np.zeros(0, dtype=np.int64)
         else:
             moving = np.flatnonzero(clocks.moving & ~self.own)
-        has_own = {each.part.number for each in slices}
+        has_own = {part_slice.part.number for part_slice in slices}
         ticks = {}
         for part, begin, end in sample_slices(self.messages, message[moving]):
             ticks[part.number] = moving[begin:end]
@@ -224,8 +230,8 @@ def join(results: Sequence[StepResult], into: StepResult) -> None:
         into.events.append(event)
         into.sources.append(source)
     scores = [result.scores for result in results if result.scores.sample.size]
-    for each in scores:
-        into.scores = into.scores.and_then(each)
+    for columns in scores:
+        into.scores = into.scores.and_then(columns)
     if len(scores) > 1:
         into.scores = into.scores.in_order()
     into.late = sorted({message for result in results for message in result.late})
@@ -233,5 +239,5 @@ def join(results: Sequence[StepResult], into: StepResult) -> None:
         into.missing += result.missing
         into.gone += result.gone
         for channel, number in result.missing_by_channel.items():
-            known = into.missing_by_channel.get(channel, 0)
-            into.missing_by_channel[channel] = known + number
+            total = into.missing_by_channel.get(channel, 0)
+            into.missing_by_channel[channel] = total + number

@@ -219,13 +219,13 @@ class ProfiledEngine(ProfiledPartitions):
         meta.silent_until_us = msgspec.UNSET
         if silent_us is msgspec.UNSET or silent_us <= clock_us:
             return result
-        told = []
+        results = []
         if self._shadow is not None:
             self._shadow.tell_idle(tp, silent_us)
         for lane in self._lanes:
             meta.clock_us = clock_us
-            told.append(lane.tell_idle(tp, silent_us))
-        join(told, result)
+            results.append(lane.tell_idle(tp, silent_us))
+        join(results, result)
         return result
 
     # -- steps
@@ -281,14 +281,14 @@ class ProfiledEngine(ProfiledPartitions):
         checked = check_slice(parts, batch, slice_offsets, self._limits.future_us)
         groups = []
         for number, lane in enumerate(self._lanes):
-            own = profile == number
+            is_own = profile == number
             messages = [
                 PartitionSlice(lane.part(part.tp), begin, end)
                 for part, begin, end in checked.messages
             ]
-            slots, without_slot = slots_of_keys(messages, batch, checked.keep & own, lane.store)
+            slots, without_slot = slots_of_keys(messages, batch, checked.keep & is_own, lane.store)
             checked.refuse(without_slot)
-            groups.append(Grouped(own, messages, slots))
+            groups.append(Grouped(is_own, messages, slots))
         count_without_profile(checked, profile)
         result = StepResult(rejected=checked.in_order(), bad_values=checked.bad_values())
         clocks, results = Clocks(checked), []

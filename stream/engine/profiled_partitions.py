@@ -197,8 +197,8 @@ class ProfiledPartitions:
         is_meta = np.fromiter((key == META_KEY for key in keys), dtype=bool, count=len(keys))
         reports = []
         for number, lane in enumerate(self._lanes):  # each lane learns of all layouts
-            own = np.flatnonzero(is_meta | (numbers == number)).tolist()
-            reports.append(lane.load(tp, [keys[i] for i in own], [values[i] for i in own]))
+            lines = np.flatnonzero(is_meta | (numbers == number)).tolist()
+            reports.append(lane.load(tp, [keys[i] for i in lines], [values[i] for i in lines]))
         if self.meta(tp) is not former:
             self.meta(tp).drop_unused_model(*(lane.rows.model for lane in self._lanes))
             self._share(tp)
@@ -208,18 +208,17 @@ class ProfiledPartitions:
             forgotten.pop(keys[i], None)
             if isinstance(value, bytes):
                 forgotten[keys[i]] = value
-        first, *others = reports
-        damaged = [each for report in others for each in report.damaged if each[0] != META_KEY]
-        return _total([first, *(report._replace(damaged=[]) for report in others)], damaged)
+        rows_only = [_without_meta(report) for report in reports[1:]]  # each lane tells the same
+        return _total([reports[0], *rows_only])
 
     def load_block(self, tp: TP, block: RowBlock) -> LoadReport:
         """Merge rows of a snapshot into a partition that is attached."""
         numbers, reports = self.profiles.find(block.keys), []
         for number, lane in enumerate(self._lanes):
-            own = np.flatnonzero(numbers == number)
-            if own.size:
-                keys = [block.keys[i] for i in own.tolist()]
-                rows = np.ascontiguousarray(block.rows[own, : lane.row_bytes])
+            lines = np.flatnonzero(numbers == number)
+            if lines.size:
+                keys = [block.keys[i] for i in lines.tolist()]
+                rows = np.ascontiguousarray(block.rows[lines, : lane.row_bytes])
                 reports.append(lane.load_block(tp, RowBlock(keys, rows)))
         return _total(reports)
 
@@ -230,8 +229,8 @@ class ProfiledPartitions:
             for number, lane in enumerate(self._lanes)
             for name, kind, shape in lane.row_kind()[1]
         ]
-        named = [*self.profiles.patterns, *(model.sha256 for model in self.profiles.models)]
-        return hashlib.sha256(msgspec.json.encode(named)).hexdigest(), spec
+        names = [*self.profiles.patterns, *(model.sha256 for model in self.profiles.models)]
+        return hashlib.sha256(msgspec.json.encode(names)).hexdigest(), spec
 
     def scan(self, tp: TP) -> RowScan:
         """Begin to copy the rows of a partition; only one scan of a partition at a time."""
@@ -253,10 +252,10 @@ class ProfiledPartitions:
             given_up = alerts_of(row, part.descriptions, "model")
             if given_up is not None:
                 part.given_up[key] = given_up
-        reports, left = list[LoadReport](), limit
+        reports, most = list[LoadReport](), limit
         for lane in self._lanes:
-            reports.append(lane.migrate(tp, left))
-            left = None if left is None else max(1, left - reports[-1].accepted)
+            reports.append(lane.migrate(tp, most))
+            most = None if most is None else max(1, most - reports[-1].accepted)
         return _total(reports)
 
     def unmigrated(self, tp: TP) -> int:
@@ -264,9 +263,13 @@ class ProfiledPartitions:
         return sum(lane.unmigrated(tp) for lane in self._lanes)
 
 
-def _total(reports: Sequence[LoadReport], damaged: Sequence[tuple[bytes, str]] = ()) -> LoadReport:
+def _without_meta(report: LoadReport) -> LoadReport:
+    return report._replace(damaged=[row for row in report.damaged if row[0] != META_KEY])
+
+
+def _total(reports: Sequence[LoadReport]) -> LoadReport:
     return LoadReport(
         sum(report.accepted for report in reports),
         sum(report.stale for report in reports),
-        [*chain.from_iterable(report.damaged for report in reports), *damaged],
+        list(chain.from_iterable(report.damaged for report in reports)),
     )

@@ -85,11 +85,11 @@ class ProfileShadow:
     def tell_idle(self, tp: TP, clock_us: int) -> None:
         """Let the candidate find the keys that are idle by a clock which no record has moved."""
 
-        def tell() -> None:
+        def find_idle() -> None:
             self._part(tp)
             self._candidate.tell_idle(tp, clock_us)
 
-        self._try(tell)
+        self._try(find_idle)
 
     def use_control(self, control: ControlSet) -> None:
         """Score by other documents of operators from the next record on."""

@@ -42,8 +42,8 @@ class Profiles:
         self.default = default
         models = [model for _, model in named]
         self.models = tuple(models if default is None else [*models, default])
-        other = NO_PROFILE if default is None else len(models)
-        self._keys = KeyPatterns(self.patterns, other)
+        number = NO_PROFILE if default is None else len(models)
+        self._keys = KeyPatterns(self.patterns, number)
 
     def find(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the number of each key's model among `models`, or `NO_PROFILE`."""
@@ -75,8 +75,8 @@ class Profiles:
     @property
     def version(self) -> ModelVersion:
         """The models, configured as they are."""
-        named = list(zip(self.patterns, self.models, strict=False))
-        return version_of_profiles(self.default, named)
+        profiles = list(zip(self.patterns, self.models, strict=False))
+        return version_of_profiles(self.default, profiles)
 
     @property
     def sources(self) -> tuple[str, ...]:

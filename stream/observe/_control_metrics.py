@@ -20,15 +20,16 @@ class ControlMetrics(MetricSet):
         self._control_changes = self._counter(
             "ember_control_changes", "Changes of the documents that this worker took over."
         )
-        self._control_ignored = self._counter(
+        self._control_ignored = self._gauge(
             "ember_control_documents_ignored",
-            "Documents of the control topic that cannot be used; the others are in force.",
+            "Documents in the control topic that cannot be used; the others are in force.",
         )
         for kind in KINDS:
             self._control_documents.labels(kind)
 
-    def control_followed(self, control: ControlSet) -> None:
-        """Set the number of documents in the topic."""
+    def control_followed(self, control: ControlSet, ignored: int) -> None:
+        """Set the number of documents in the topic, and of those that cannot be used."""
+        self._control_ignored.set(ignored)
         counts = Counter(document.kind for document in control.documents)
         for kind in KINDS:
             self._control_documents.labels(kind).set(counts[kind])
@@ -36,7 +37,3 @@ class ControlMetrics(MetricSet):
     def control_used(self) -> None:
         """Count a change of the documents that was taken over."""
         self._control_changes.inc()
-
-    def control_ignored(self) -> None:
-        """Count a document that cannot be used."""
-        self._control_ignored.inc()

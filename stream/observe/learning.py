@@ -91,9 +91,9 @@ class ProfileObservers:
         """Record the refused candidate of a profile; no reasons: there is none."""
         self._refused[profile] = reasons
         sentences = (
-            f"{name or 'other keys'}: {' '.join(some)}"
-            for name, some in self._refused.items()
-            if some
+            f"{name or 'other keys'}: {' '.join(texts)}"
+            for name, texts in self._refused.items()
+            if texts
         )
         self._observer.held_back(tuple(sentences), **about)
 

@@ -183,13 +183,9 @@ class ServiceObserver(Observer):
         self.metrics.rekey_assigned(tps)
         _log.info("rekey_assigned", partitions=len(tps))
 
-    def control_followed(self, control: ControlSet) -> None:
-        """Set the metrics of the documents of operators that are in force in the topic."""
-        self.metrics.control_followed(control)
-
-    def control_ignored(self) -> None:
-        """Count a document of the control topic that cannot be used."""
-        self.metrics.control_ignored()
+    def control_followed(self, control: ControlSet, ignored: int) -> None:
+        """Set the metrics of the documents in the control topic."""
+        self.metrics.control_followed(control, ignored)
 
     def control_used(self, tps: Sequence[TP], control: ControlSet) -> None:
         """Count a change of the documents that score the records of partitions."""

@@ -52,7 +52,8 @@ class StateSection(Section):
     max_keys: int = Field(
         default=1_000_000,
         ge=1,
-        description="Most keys in memory; beyond it the least recently used are evicted to disk.",
+        description="Most keys in memory, of each profile; beyond it the least recently used are "
+        "evicted to disk.",
     )
     max_disk_bytes: int = Field(
         default=10_737_418_240,

@@ -24,9 +24,7 @@ def of_profile(dataset: Dataset, patterns: Sequence[str], pattern: str) -> Datas
     """
     number = patterns.index(pattern) if pattern else len(patterns)
     number_of = KeyPatterns(patterns, len(patterns)).find(dataset.keys).tolist()
-    tables = tuple(
-        table for table, own in zip(dataset.tables, number_of, strict=True) if own == number
-    )
+    tables = tuple(table for table, i in zip(dataset.tables, number_of, strict=True) if i == number)
     if not tables:
         return None
     valued = np.zeros(len(dataset.channels), bool)

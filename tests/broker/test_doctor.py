@@ -21,7 +21,7 @@ from tests.broker.conftest import Broker
 pytestmark = pytest.mark.broker
 
 CHANNELS = ("cpu", "mem", "disk")
-look_at_model = command._model
+look_at_models = command._models
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle of three channels, without training one."""
     model = SimpleNamespace(recipe=None, sources=CHANNELS, keys=[b"k1"])
     check = Check("model", "ok", "fleet")
-    monkeypatch.setattr(command, "_model", lambda _settings: (check, model))
+    monkeypatch.setattr(command, "_models", lambda _settings: ([check], model))
 
 
 def _settings(broker: Broker, topic: str, **more: Any) -> Settings:
@@ -251,7 +251,7 @@ def test_workers_that_train_need_no_model_yet(embedded: Broker) -> None:
     states = []
     for enabled in (True, False):
         model, learn = {"topic": embedded.name("model")}, {"enabled": enabled}
-        check, found = look_at_model(_settings(embedded, "in", model=model, learn=learn))
+        (check,), found = look_at_models(_settings(embedded, "in", model=model, learn=learn))
         assert found is None
         states.append(check.status)
     assert states == ["warn", "fail"]

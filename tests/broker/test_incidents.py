@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stream.bridge import OUTCOMES, RESULTS, Bridge, Incidents
+from stream.bridge import OUTCOMES, RESULTS, Bridge, Incidents, ReceiverName
 from stream.correlation import IncidentBody, read_incident
 from stream.errors import UserError
 from stream.observe import BridgeHealth, BridgeMetrics, IncidentMetrics
@@ -77,6 +77,21 @@ def running(settings: Settings) -> Iterator[tuple[BridgeHealth, IncidentMetrics]
     thread.start()
     try:
         yield health, metrics
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def bridging(settings: Settings, name: ReceiverName) -> Iterator[BridgeMetrics]:
+    metrics = BridgeMetrics(OUTCOMES, RESULTS, process=False)
+    bridge = Bridge(name, settings, metrics, BridgeHealth(time.monotonic()))
+    stop = threading.Event()
+    thread = threading.Thread(target=bridge.run, args=(stop,))
+    thread.start()
+    try:
+        yield metrics
     finally:
         stop.set()
         thread.join(30)
@@ -153,13 +168,7 @@ def test_incidents_reach_a_receiver_and_the_digest_keeps_the_others(embedded: Br
             stage.send((1, trigger("b", channels=("disk",))), (2, trigger("c", channels=("net",))))
             bodies = stage.wait_for("firing", 3)
             assert [body.page for body in bodies] == [True, False, False]
-            metrics = BridgeMetrics(OUTCOMES, RESULTS, process=False)
-            bridge_health = BridgeHealth(time.monotonic())
-            bridge = Bridge("pagerduty", stage.settings, metrics, bridge_health)
-            stop = threading.Event()
-            thread = threading.Thread(target=bridge.run, args=(stop,))
-            thread.start()
-            try:
+            with bridging(stage.settings, "pagerduty") as metrics:
                 until("the page", lambda: server.open)
                 assert list(server.open) == ["a"]
                 (event,) = server.posts
@@ -167,7 +176,37 @@ def test_incidents_reach_a_receiver_and_the_digest_keeps_the_others(embedded: Br
                 assert event["payload"]["class"] == "EmberIncident"
                 stage.send((0, trigger("a", resolved=True)))
                 until("the end", lambda: not server.open)
-            finally:
-                stop.set()
-                thread.join(30)
             assert 'outcome="digest"} 0.0' not in metrics.render().decode()
+
+
+@pytest.mark.slow
+def test_a_storm_of_ten_thousand_keys_is_one_page(kafka: Broker) -> None:
+    """From the triggers to PagerDuty, and back to no lag; the end is one event too."""
+    keys = 10_000
+    with serving(FakePagerduty()) as server:
+        stage = Stage(
+            kafka,
+            incidents={"gather_seconds": 5.0, "update_seconds": 600.0},
+            pagerduty={
+                "source": "incidents",
+                "routing_key": server.ROUTING_KEY,
+                "url": f"{server.url}/v2/enqueue",
+            },
+        )
+        with running(stage.settings) as (health, metrics), bridging(stage.settings, "pagerduty"):
+            ready(health)
+            bodies = [trigger(f"host-{n}", channels=(f"c{n % 40}",)) for n in range(keys)]
+            start = time.monotonic()
+            stage.send(*((n % PARTITIONS, body) for n, body in enumerate(bodies)))
+            until("the page", lambda: server.posts)
+            print(f"page after {time.monotonic() - start:.1f} s")
+            until("no lag", lambda: b"ember_bridge_lag_records 0.0" in metrics.render())
+            (first,) = stage.wait_for("firing")
+            assert first.member_count == keys
+            ends = [trigger(f"host-{n}", resolved=True) for n in range(keys)]
+            start = time.monotonic()
+            stage.send(*((n % PARTITIONS, body) for n, body in enumerate(ends)))
+            until("the end", lambda: not server.open)
+            print(f"end after {time.monotonic() - start:.1f} s")
+        assert [event["event_action"] for event in server.posts] == ["trigger", "resolve"]
+        assert len(stage.written) == 2

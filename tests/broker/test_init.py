@@ -58,8 +58,8 @@ def as_sent(lines: Iterator[Line]) -> list[Send]:
 
 def findings(monkeypatch: pytest.MonkeyPatch) -> list[Check]:
     """Findings of doctor on the records, by the settings that were written."""
-    no_model = (Check("model", "ok", ""), None)
-    monkeypatch.setattr(doctor_command, "_model", lambda _settings: no_model)
+    no_model = ([Check("model", "ok", "")], None)
+    monkeypatch.setattr(doctor_command, "_models", lambda _settings: no_model)
     checks = list(doctor_command.examine(Settings.load(Path("ember.toml"))))
     return [check for check in checks if check.name.split()[0] in ABOUT_RECORDS]
 

@@ -244,6 +244,7 @@ def test_every_receiver_is_a_deployment_that_starts(
     receivers = ["alertmanager", "webhook", "slack", "pagerduty", "email"]
     done = template(
         helm,
+        "incidents.enabled=true",
         *("bridge.enabled=true", f"bridge.receivers={{{','.join(receivers)}}}"),
         f"settings.slack.webhook_url_file={tmp_path / 'url'}",
     )
@@ -251,19 +252,20 @@ def test_every_receiver_is_a_deployment_that_starts(
     objects = [each for each in yaml.safe_load_all(done.stdout) if each]
     deployments = [each for each in objects if each["kind"] == "Deployment"]
     selectors = [json.dumps(each["spec"]["selector"]) for each in deployments]
-    assert len(set(selectors)) == len(receivers)
+    assert len(set(selectors)) == len(receivers) + 1
     (tmp_path / "url").write_text("https://hooks.slack.com/services/T/B/x")
     path = tmp_path / "ember.toml"
     (settings_map,) = [each for each in objects if each["kind"] == "ConfigMap"]
     path.write_text(settings_map["data"]["ember.toml"])
-    for deployment, receiver in zip(deployments, receivers, strict=True):
+    for deployment, section in zip(deployments, [*receivers, "incidents"], strict=True):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        assert container["args"][:2] == ["bridge", receiver]
+        command = ["bridge", section] if section in receivers else [section]
+        assert container["args"][: len(command)] == command
         called, *_ = build().parse_args(container["args"], exit_on_error=False, print_error=False)
         assert callable(called)
         for variable in container["env"]:
             monkeypatch.setenv(variable["name"], variable["value"])
-        assert getattr(Settings.load(path), receiver).port == 6066
+        assert getattr(Settings.load(path), section).port == 6066
 
 
 @pytest.mark.parametrize(
@@ -407,7 +409,7 @@ def test_volumes_and_variables_of_ones_own_reach_workers_and_bridge(helm: str) -
         assert {"name": "SSL_CERT_FILE", "value": "/etc/own/ca.pem"} in container["env"]
 
 
-@pytest.mark.parametrize("sets", [MODEL, EVERYTHING])
+@pytest.mark.parametrize("sets", [MODEL, f"{EVERYTHING},incidents.enabled=true"])
 @pytest.mark.parametrize("version", ["1.25", "1.31", "1.37"])
 def test_objects_are_what_kubernetes_expects(helm: str, version: str, sets: str) -> None:
     """Of its own kinds, strictly: a field that it does not know is a mistake."""
@@ -419,5 +421,5 @@ def test_objects_are_what_kubernetes_expects(helm: str, version: str, sets: str)
         schemas.validate(each, version, strict=True)
         kinds.add(each["kind"])
     assert {"StatefulSet", "Service", "ConfigMap", "ServiceAccount"} <= kinds
-    if sets is EVERYTHING:
+    if sets is not MODEL:
         assert {"Deployment", "NetworkPolicy"} <= kinds

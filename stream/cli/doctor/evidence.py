@@ -53,7 +53,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class AllModels:
-    """What checks look at of the models of all profiles."""
+    """Parts of the models of all profiles that checks look at."""
 
     sources: Sequence[str]
     keys: Sequence[bytes]

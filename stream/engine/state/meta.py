@@ -209,10 +209,10 @@ class MetaRow(msgspec.Struct, kw_only=True):
             model: SHA-256 of the model.
             profile: Pattern of the keys that it is for; empty: those of no profile.
         """
-        others = [
+        offsets = [
             epoch.offset for epoch in self.epochs if epoch.version.model_for(profile) != model
         ]
-        return others[-1] if others else -1
+        return offsets[-1] if offsets else -1
 
     def drop_unused_model(self, *models: str) -> None:
         """Forget models that were noted, and whose worker died before it wrote a row under them.
@@ -230,8 +230,8 @@ class MetaRow(msgspec.Struct, kw_only=True):
 
     def described(self) -> list[FormerModel]:
         """Return the layouts of all rows that are written now, those of the profiles last."""
-        own = FormerModel(self.model, self.fields, self.channels)
-        return [own, *(() if self.profiles is msgspec.UNSET else self.profiles)]
+        layout = FormerModel(self.model, self.fields, self.channels)
+        return [layout, *(() if self.profiles is msgspec.UNSET else self.profiles)]
 
     def describe_rows(self, rows: FormerModel, *profiles: FormerModel) -> None:
         """Describe the rows that this worker writes from now on.

@@ -47,7 +47,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
     @property
     def _by_pattern(self) -> list[tuple[str, str]]:
         profiles = () if self.profiles is msgspec.UNSET else self.profiles
-        return [*((each.pattern, each.model) for each in profiles), ("", self.model)]
+        return [*((profile.pattern, profile.model) for profile in profiles), ("", self.model)]
 
     def model_for(self, profile: str) -> str:
         """Return the SHA-256 of the model of a profile; that of the other keys where it is new.
@@ -62,7 +62,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
         profiles = () if self.profiles is msgspec.UNSET else self.profiles
         if model == self.model or not profiles:
             return self.thresholds
-        return next((each.thresholds for each in profiles if each.model == model), {})
+        return next((p.thresholds for p in profiles if p.model == model), {})
 
 
 class ModelEpoch(msgspec.Struct, frozen=True):

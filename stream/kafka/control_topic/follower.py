@@ -119,10 +119,10 @@ class ControlFollower:
     def _report(self) -> None:
         """Tell others of the documents in force, and of those that cannot be used, once each."""
         self.current = self._catalogue.current
-        for offset, unusable in self._catalogue.unusable.items():
+        ignored = self._catalogue.unusable
+        for offset, unusable in ignored.items():
             if (offset, unusable.key) not in self._reported:
                 self._reported.add((offset, unusable.key))
-                self._observer.control_ignored()
                 log.error("%s The others are in force.", unusable.reason)
-        self._observer.control_followed(self.current)
+        self._observer.control_followed(self.current, len(ignored))
         self.on_change()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -377,3 +378,17 @@ def test_channels_that_no_model_keeps_do_not_hide_why_there_is_none(
     assert code == 1
     assert "Too little history" in err
     assert "constant in the training rows" not in err
+
+
+def test_a_budget_of_pages_is_tried_on_recorded_telemetry(
+    capsys: pytest.CaptureFixture[str], data: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the settings have one."""
+    words = ("backtest", data, "--model", bundle, *DATA, "--train-head", HEAD)
+    assert "in the digest only" not in ember(capsys, *words)[1]
+    monkeypatch.setenv("EMBER_ALERTS__PAGES", "1/day")
+    code, out, _ = ember(capsys, *words)
+    assert code == 0
+    assert re.search(r"\d+ incidents: \d+ pages \(.* a day, alerts.pages is 1/day\), \d+ in", out)
+    fleet = json.loads(ember(capsys, *words, "--json")[1])["fleet"]
+    assert fleet["pages"] + fleet["digest"] == fleet["incidents"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,6 +176,16 @@ def test_alerts_are_bounded() -> None:
         fleet.write(f"host-{n}")
     assert fleet.outcomes.count("withheld") == 30
     assert fleet.correlator.firing == 50
+
+
+def test_long_keys_do_not_make_a_message_that_a_broker_refuses() -> None:
+    fleet = Fleet(max_members=1_000)
+    for n in range(1_000):
+        fleet.write(f"{n}" + "\u0001" * 500)
+    fleet.run(20.0)
+    (body,) = (body for _, body in fleet.topic)
+    assert body.member_count == 1_000
+    assert len(msgspec.json.encode(body)) < 700_000
 
 
 def test_a_restart_goes_on_with_the_same_incident() -> None:

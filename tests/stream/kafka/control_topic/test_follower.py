@@ -74,11 +74,9 @@ class Watch(Observer):
         self.sets: list[ControlSet] = []
         self.ignored = 0
 
-    def control_followed(self, control: ControlSet) -> None:
+    def control_followed(self, control: ControlSet, ignored: int) -> None:
         self.sets.append(control)
-
-    def control_ignored(self) -> None:
-        self.ignored += 1
+        self.ignored = ignored
 
 
 class Rig:
@@ -211,3 +209,5 @@ async def test_a_document_that_cannot_be_used_is_told_once(
     assert rig.names() == ["a"]
     assert rig.watch.ignored == 1
     assert caplog.text.count("rule/b cannot be read") == 1
+    await rig.come(rig.topic.put(("rule/b", None)), [])
+    await rig.until(lambda: rig.watch.ignored == 0)
