@@ -60,6 +60,9 @@ class EventRow:
 class EventBuilder:
     """Makes the events of one model.
 
+    Attributes:
+        channels: Channels of the model.
+
     Args:
         model: The model that scores.
     """
@@ -68,7 +71,7 @@ class EventBuilder:
         self._pipeline = model.pipeline
         self._ref = ModelRef(name=model.name, version=model.version, sha256=model.sha256)
         config = model.pipeline.config
-        self._channels = config.channels
+        self.channels = self._channels = config.channels
         if config.windows == "exponential":
             self._size = round(2 * max(config.half_lives))
             self._strides = [round(h) for h in config.half_lives]
