@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         log_progress(f"training: {kind}")
         models[kind] = fleet.model(rows=options.rows, evidence=kind)
     row_bytes = {}
-    took: dict[str, dict[str, float]] = {}
+    microseconds: dict[str, dict[str, float]] = {}
     for shape in SHAPES:
         log_progress(SHAPES[shape])
         benches = {kind: Bench(models[kind], fleet) for kind in KINDS}
@@ -64,12 +64,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for kind, bench in benches.items():
                 part = next(batches(next(feeds[kind]), options.batch))
                 times[kind].append(1e6 * bench.step(*part) / len(part.key))
-        took[shape] = {kind: round(float(np.median(times[kind][1:])), 3) for kind in KINDS}
+        microseconds[shape] = {kind: round(float(np.median(times[kind][1:])), 3) for kind in KINDS}
         row_bytes = {kind: bench.engine.row_bytes for kind, bench in benches.items()}
     joint, channels = KINDS
     return {
-        "microseconds_per_record": took,
-        "ratios": {shape: round(us[channels] / us[joint], 2) for shape, us in took.items()},
+        "microseconds_per_record": microseconds,
+        "ratios": {shape: round(us[channels] / us[joint], 2) for shape, us in microseconds.items()},
         "row_bytes": row_bytes,
         "must": {"ratio": MUST, "row_bytes": MUST_ROW_BYTES},
     }

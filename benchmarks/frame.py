@@ -123,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if options.save:
         with_kept = getattr(module, "with_kept", None)
-        kept = result if with_kept is None else with_kept(kept_result(name), result)
-        print(f"kept in {save(name, kept)}", file=sys.stderr)
+        stored = result if with_kept is None else with_kept(kept_result(name), result)
+        print(f"kept in {save(name, stored)}", file=sys.stderr)
     print_lines = getattr(module, "lines", lines)
     print(json.dumps(result) if options.json else "\n".join(print_lines(result)))
     return 0

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `record` and `train`: seconds, rows a second, MiB of memory at the peak; `record` of a part
-        of the topic too (`record_part`), which shows what grows with it.
+        of the topic too (`record_part`), which shows the growth with it.
 
     Raises:
         BenchmarkError: If a command fails or loses a row.
@@ -49,16 +49,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="ember-learn-") as path:
         folder = Path(path)
         fleet = Fleet(options.keys, options.channels)
-        at = ("--bootstrap-servers", kafka.bootstrap, "--json")
+        address = ("--bootstrap-servers", kafka.bootstrap, "--json")
         for name, rows in ((_PART, options.rows // 4), (TOPIC, options.rows)):
             log_progress(f"writing {rows:,} rows")
             fill(kafka.bootstrap, fleet, rows, options.partitions, name)
         for name, rows in ((_PART, options.rows // 4), (TOPIC, options.rows)):
             log_progress(f"recording {rows:,} rows")
-            words: tuple[str, ...] = ("record", f"kafka:{name}", "file.parquet", *at)
+            words: tuple[str, ...] = ("record", f"kafka:{name}", "file.parquet", *address)
             figures["record" if name == TOPIC else "record_part"] = _measured(words, folder, rows)
         log_progress("training")
-        words = ("train", f"kafka:{TOPIC}", "--out", "model", "--epochs", str(options.epochs), *at)
+        epochs = ("--epochs", str(options.epochs))
+        words = ("train", f"kafka:{TOPIC}", "--out", "model", *epochs, *address)
         figures["train"] = _measured(words, folder, options.rows)
     return figures
 

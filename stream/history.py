@@ -149,12 +149,16 @@ def rows(
     series = []
     for key in keys:
         # The stream refuses records without any of the channels, such as those that are ignored.
-        own = key.take(np.flatnonzero(np.isfinite(key.values[:, origin]).any(axis=1)))
-        lines = np.arange(own.time_us.size)
+        own_samples = key.take(np.flatnonzero(np.isfinite(key.values[:, origin]).any(axis=1)))
+        lines = np.arange(own_samples.time_us.size)
         one_key = np.zeros(lines.size, dtype=np.int64)
-        values, kinds, starts = own.values[:, origin], own.temporality, own.start_us
+        values, kinds, starts = (
+            own_samples.values[:, origin],
+            own_samples.temporality,
+            own_samples.start_us,
+        )
         completed = maker.complete(
-            Samples(plan.new_fields(1), lines, one_key, own.time_us, values, kinds, starts)
+            Samples(plan.new_fields(1), lines, one_key, own_samples.time_us, values, kinds, starts)
         ).rows
         # As dates, since the unit is settled: record numbers would look like another one.
         dates = completed.time_us.view("datetime64[us]")

@@ -115,8 +115,8 @@ def labelled(dataset: Dataset) -> list[Incident]:
 
 def unknown_keys(incidents: Sequence[Incident], keys: Sequence[bytes]) -> list[bytes]:
     """Return the keys of incidents that a history does not have, each once."""
-    named = dict.fromkeys(window.key for window in incidents if window.key is not None)
-    return [key for key in named if key not in set(keys)]
+    incident_keys = dict.fromkeys(window.key for window in incidents if window.key is not None)
+    return [key for key in incident_keys if key not in set(keys)]
 
 
 def require_keys(incidents: Sequence[Incident], keys: Sequence[bytes]) -> None:

@@ -40,21 +40,21 @@ def key_difference(seen: Iterable[bytes], known: Collection[bytes]) -> KeyDiffer
         'quotes'
     """
     first, every = list(dict.fromkeys(seen))[:_SEEN], frozenset(known)
-    theirs = sorted(every)  # so that the example does not depend on the order of a set
+    sorted_keys = sorted(every)  # so that the example does not depend on the order of a set
     # One step after the other, so that the sentence names a single difference where one is enough.
     for what, words, reduce in _STEPS:
-        if pair := _meeting(first, theirs, every, reduce):
+        if pair := _meeting(first, sorted_keys, every, reduce):
             return KeyDifference(what, f"{words}: {_pair(*pair)}.")
-    if pair := _inside(first, theirs):
+    if pair := _inside(first, sorted_keys):
         return KeyDifference("prefix or suffix", f"one holds the other: {_pair(*pair)}.")
-    if pair := _meeting(first, theirs, every, _reduced_all):
+    if pair := _meeting(first, sorted_keys, every, _reduced_all):
         words = "quotes, case, separators, port or domain differ together"
         return KeyDifference("several", f"{words}: {_pair(*pair)}.")
     binary = [key for key in first if not _is_text(key)]
-    if binary and all(map(_is_text, theirs)):
+    if binary and all(map(_is_text, sorted_keys)):
         words = f"the records' are binary ({len(binary[0])} bytes), the model's are text"
-        return KeyDifference("binary", f"{words}: {_pair(binary[0], theirs[0])}.")
-    return KeyDifference("", f"nothing is alike: {_pair(first[0], theirs[0])}.")
+        return KeyDifference("binary", f"{words}: {_pair(binary[0], sorted_keys[0])}.")
+    return KeyDifference("", f"nothing is alike: {_pair(first[0], sorted_keys[0])}.")
 
 
 def _pair(seen: bytes, known: bytes) -> str:
@@ -81,11 +81,11 @@ def _meeting(
 def _inside(seen: list[bytes], known: list[bytes]) -> tuple[bytes, bytes] | None:
     """Return the first pair of which one begins or ends with the other, at a border of words."""
     for key in seen:
-        for other in known[:_SEEN]:
-            long, short = (key, other) if len(key) > len(other) else (other, key)
+        for candidate in known[:_SEEN]:
+            long, short = (key, candidate) if len(key) > len(candidate) else (candidate, key)
             border = not long[len(short) :][:1].isalnum() or not long[: -len(short)][-1:].isalnum()
             if short and border and (long.startswith(short) or long.endswith(short)):
-                return key, other
+                return key, candidate
     return None
 
 

@@ -155,7 +155,7 @@ def _patterns(models: FleetModel | Profiles) -> list[str]:
 
 
 def _changes(former: FleetModel | Profiles, models: FleetModel | Profiles) -> str:
-    """Return what changed, with the name and digest of each model that did."""
+    """Return the changes, with the name and digest of each model that did."""
     changes = []
     for (pattern, old), new in zip(
         models_of(former).items(), models_of(models).values(), strict=True

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .control import ControlSet
+from .control import ControlSet, Feedback
 from .control.rules import Rule
 from .event_times import parse_time
 from .records import Event
@@ -148,11 +148,15 @@ def compare(before: Iterable[Event], after: Iterable[Event], control: ControlSet
     gone = [page for page in first if not any(map(page.overlaps, second))]
     new = [page for page in second if not any(map(page.overlaps, first))]
     acted = {}
-    for name, rule in control.rules:
+    for document in control.documents:
+        body = document.body
+        if not isinstance(body, Rule | Feedback):
+            continue
+        name = document.name if isinstance(body, Rule) else document.key
         named = [page for page in second if name in page.rules]
         added = sum(page in new for page in named)
         acted[name] = {
-            "gone": sum(_is_for(rule, page) for page in gone),
+            "gone": sum(_is_for(body, page) for page in gone),
             "new": added,
             "kept": len(named) - added,
         }
@@ -184,8 +188,11 @@ def _page_text(page: Page) -> str:
     return " ".join(filter(None, (page.start, page.key, page.name, channels)))
 
 
-def _is_for(rule: Rule, page: Page) -> bool:
-    """Return whether a rule may have taken a page away."""
-    if not rule.judges or not rule.is_for_key(page.topic, page.key):
+def _is_for(body: Rule | Feedback, page: Page) -> bool:
+    """Return whether a rule, or a mark of a false alarm, may have taken a page away."""
+    if isinstance(body, Feedback):
+        marked = {*body.above, *body.below} & {*page.channels}
+        return (body.topic, body.key) == (page.topic, page.key) and bool(marked)
+    if not body.judges or not body.is_for_key(page.topic, page.key):
         return False
-    return not page.channels or bool(rule.channel_indices(page.channels))
+    return not page.channels or bool(body.channel_indices(page.channels))

@@ -24,10 +24,10 @@ def lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _line(label: str, row: Mapping[str, Any]) -> str:
-    named = "" if row["named"] is None else row["named"]
+    share_named = "" if row["named"] is None else row["named"]
     return (
         f"{label:44}{row['false_a_day']:>8.3f}{row['paged']:>5}/{row['faults']:<3}"
-        f"{row.get('true_rate', ''):>6}{named:>6}"
+        f"{row.get('true_rate', ''):>6}{share_named:>6}"
         f"{row['hidden_paged']:>5}/{row['hidden']:<2}"
         f"{_minutes(row['delay_minutes']):>7}{_minutes(row['resolve_minutes']):>8}"
     )

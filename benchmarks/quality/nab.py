@@ -125,12 +125,12 @@ def load_corpus(folder: Path) -> Corpus:
     files = folder / "windows.json"
     if not files.is_file():
         raise BenchmarkError(f"the set nab is not there. Expected a file. Received: {files}")
-    named = {Path(name).stem: spans for name, spans in json.loads(files.read_text()).items()}
+    spans_of = {Path(name).stem: spans for name, spans in json.loads(files.read_text()).items()}
     parts = sorted(path for path in (folder / "data").iterdir() if path.is_dir())
     raw = read(parts, DataOptions(time="timestamp"))
     windows = []
     for table in raw.tables:
-        spans = [[_micros(moment) for moment in span] for span in named[table.key.decode()]]
+        spans = [[_micros(moment) for moment in span] for span in spans_of[table.key.decode()]]
         windows.append([_span(table.time_us, first, last) for first, last in spans])
     heads = [nab_probation(len(table.time_us)) for table in raw.tables]
     return Corpus(side_by_side(divided_at(raw, heads)), windows)

@@ -93,8 +93,8 @@ def budgets(result: Result) -> str:
     rows = []
     for name, measured in _telemetry(result):
         sources = {"product": measured.get("budgets", {})}
-        for kind, other in measured.get("windows", {}).items():
-            sources[f"product, {kind} windows"] = other.get("budgets", {})
+        for kind, measured_other in measured.get("windows", {}).items():
+            sources[f"product, {kind} windows"] = measured_other.get("budgets", {})
         for kind, marked in measured.get("incidents", {}).items():
             sources[f"product, {kind}, incidents marked"] = marked["budgets"] or {}
         sources |= {k: v.get("budgets", {}) for k, v in measured.get("baselines", {}).items()}

@@ -55,9 +55,9 @@ def windows(subject: Subject) -> dict[str, Any]:
             continue
         log_progress(f"  {kind} windows")
         recipe = subject.recipe.also(windows=kind)
-        other = run(subject.family, subject.dataset, recipe, 0)
-        out[kind] = over_seeds([other.figures])
-        paged = figures(other, recipe, subject.truth)
+        measured_other = run(subject.family, subject.dataset, recipe, 0)
+        out[kind] = over_seeds([measured_other.figures])
+        paged = figures(measured_other, recipe, subject.truth)
         if paged is not None:
             out[kind]["budgets"] = paged
     return out

@@ -56,8 +56,8 @@ def _set(name: str, measured: Mapping[str, Any]) -> list[str]:
         for label, figures in measured.get(part, {}).items():
             out.append(_row(f"  {label}", figures["mean"]))
     paged = {"product": measured.get("budgets", {})}
-    for kind, other in measured.get("windows", {}).items():
-        paged[f"{kind} windows"] = other.get("budgets", {})
+    for kind, measured_other in measured.get("windows", {}).items():
+        paged[f"{kind} windows"] = measured_other.get("budgets", {})
     for kind, marked in measured.get("incidents", {}).items():
         paged[f"{kind}, incidents marked"] = marked["budgets"] or {}
     for label, by_budget in (paged | measured.get("paged others", {})).items():

@@ -137,7 +137,7 @@ KEYS = Dashboard(
             ),
             Panel(
                 "Requests to receivers",
-                "Requests per second, by result. Alerts of any result but accepted are sent again.",
+                "Requests per second, by result. Requests that failed or were limited are sent again, refused ones are not.",
                 "cps",
                 [(rate("ember_bridge_requests_total", "result", BRIDGE), "{{result}}")],
             ),

@@ -149,8 +149,8 @@ def _worth(series: NabSeries, costs: NabCosts) -> _Worth:
     window = np.full(size, -1, dtype=np.int64)
     next_free = 0
     for number, (start, last) in enumerate(series.windows):
-        whole = float(start).is_integer() and float(last).is_integer()
-        if not (whole and next_free <= start <= last < size):
+        is_whole = float(start).is_integer() and float(last).is_integer()
+        if not (is_whole and next_free <= start <= last < size):
             raise ValueError(
                 "Windows must be record numbers, rise, lie apart and end within their series. "
                 f"Expected {next_free} <= first <= last < {size}. "

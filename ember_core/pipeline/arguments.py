@@ -42,17 +42,17 @@ def as_times(times: Any) -> NDArray[np.int64]:
         >>> as_times(np.array(["2026-01-01T00:00:00"], dtype="datetime64[s]")).tolist()
         [1767225600000000]
     """
-    whole = as_moments(times)
-    later = whole[1:] > whole[:-1]
+    moments = as_moments(times)
+    later = moments[1:] > moments[:-1]
     if not later.all():
         row = int(later.argmin()) + 1
         raise ValueError(
             "The times of a series must increase. Expected each later than the one before. "
-            f"Received: {whole[row - 1]} in row {row - 1}, then {whole[row]}; "
+            f"Received: {moments[row - 1]} in row {row - 1}, then {moments[row]}; "
             f"{int((~later).sum())} rows in all are not later than the row before them. "
             "Sort the rows; keep one of each time."
         )
-    return whole
+    return moments
 
 
 def as_moments(times: Any) -> NDArray[np.int64]:

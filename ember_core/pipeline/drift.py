@@ -81,9 +81,9 @@ class Drift(Stage):
         slow = {name: state[name] for name in ("drift_level", "drift_size")}
         others = {"drift_held": state["drift_held"]}
         columns = (ops.where(present, z, 0.0), present, floor, gain, elapsed)
-        found = slow_sums(packed, self._change, slow, others, *columns)
-        found["out"] = ops.where(present, found["out"], float("nan"))
-        return found | {"drift_usual": usual}
+        sums = slow_sums(packed, self._change, slow, others, *columns)
+        sums["out"] = ops.where(present, sums["out"], float("nan"))
+        return sums | {"drift_usual": usual}
 
     def _change(
         self,

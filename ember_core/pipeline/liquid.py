@@ -259,8 +259,8 @@ class LiquidNetwork(Stage):
 
         def advance(state: State, z: Any, low: Any, high: Any, gain: Any) -> State:
             anchor = state["anchor"]
-            held = ops.minimum(ops.maximum(z, anchor + (low - HELD)), anchor + (high + HELD))
-            return {"anchor": anchor + gain * (held - anchor), "held": held}
+            bounded = ops.minimum(ops.maximum(z, anchor + (low - HELD)), anchor + (high + HELD))
+            return {"anchor": anchor + gain * (bounded - anchor), "held": bounded}
 
         columns = (z, counted["held_low"], counted["held_high"], gain)
         return packed.scan(advance, start, *columns)["held"]

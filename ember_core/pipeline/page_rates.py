@@ -100,11 +100,13 @@ class PageRates:
         counted = np.flatnonzero(self.pages_per_key_day >= COUNTED_PAGES / self.days)
         last = int(counted[-1]) if counted.size else 0
         pages = self.pages_per_key_day[last]
-        more = np.flatnonzero(self.pages_per_key_day >= min(4.0 * pages, self.pages_per_key_day[0]))
-        ratio = float(self.pages_per_key_day[more[-1]] / pages) if pages > 0 else 1.0
+        rare_enough = np.flatnonzero(
+            self.pages_per_key_day >= min(4.0 * pages, self.pages_per_key_day[0])
+        )
+        ratio = float(self.pages_per_key_day[rare_enough[-1]] / pages) if pages > 0 else 1.0
         if ratio <= 1.2:
             return last, USUAL_SLOPE
-        slope = float(self.levels[last] - self.levels[more[-1]]) / float(np.log10(ratio))
+        slope = float(self.levels[last] - self.levels[rare_enough[-1]]) / float(np.log10(ratio))
         return last, min(max(slope, SLOPES[0]), SLOPES[1])
 
     def to_json(self) -> dict[str, Any]:

@@ -323,8 +323,8 @@ class Pipeline(Module):
         )
         new = dict(observation.state)
         for name, value in decision.state.items():
-            more = (1,) * (len(ops.shape(value)) - 1)
-            scored = ops.reshape(observation.scored, (-1, *more))
+            trailing = (1,) * (len(ops.shape(value)) - 1)
+            scored = ops.reshape(observation.scored, (-1, *trailing))
             new[name] = ops.where(scored, value, state[name])
         return new, observation, score, decision
 

@@ -227,7 +227,8 @@ class Incidents:
             if stream is None:
                 continue
             self._positions[tp] = offset + 1
-            trigger = correlation.read_trigger(message.value() or b"")
+            headers = reading.headers_of(message)
+            trigger = correlation.read_trigger(message.value() or b"", headers.get("ce_id", ""))
             if trigger is None:
                 self._metrics.trigger("invalid")
                 log.warning("not a trigger", topic=tp[0], partition=tp[1], offset=offset)
@@ -237,7 +238,7 @@ class Incidents:
                 offset,
                 trigger,
                 now,
-                is_backlog="ember.backlog" in reading.headers_of(message),
+                is_backlog="ember.backlog" in headers,
                 is_sent=tp in self._former and self._former[tp].is_sent(offset),
             )
             self._metrics.trigger(outcome)

@@ -251,8 +251,10 @@ def _with_key(
         return dataset, []
     (table,) = dataset.tables
     reason = "" if as_key else ", the only key of the model"
-    own = key_text(table.key)
-    text = f"The data are scored as {key_text(wanted)!r}{reason}; their own key is {own!r}"
+    name_of_table = key_text(table.key)
+    text = (
+        f"The data are scored as {key_text(wanted)!r}{reason}; their own key is {name_of_table!r}"
+    )
     tables = (replace(table, key=wanted),)
     return replace(dataset, tables=tables), [Remark("renamed_key", text)]
 

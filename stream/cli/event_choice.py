@@ -39,9 +39,9 @@ def episode_of(event: PublishedEvent, log: EventLog) -> list[PublishedEvent]:
         return []
     alert = event.body.get("fingerprint"), event.body.get("startsAt")
     episode = {
-        other.id: other
-        for other in log.scan(key=event.key)
-        if other.kind == "trigger" and other.id != event.id
-        if (other.body.get("fingerprint"), other.body.get("startsAt")) == alert
+        candidate.id: candidate
+        for candidate in log.scan(key=event.key)
+        if candidate.kind == "trigger" and candidate.id != event.id
+        if (candidate.body.get("fingerprint"), candidate.body.get("startsAt")) == alert
     }
-    return sorted(episode.values(), key=lambda other: other.time_us)
+    return sorted(episode.values(), key=lambda candidate: candidate.time_us)

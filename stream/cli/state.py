@@ -247,12 +247,12 @@ def _print_plan(plan: TopicPlan) -> None:
                 f"{part.position:,}."
             )
     if plan.placement:
-        where = f"{plan.placement} puts them"
+        places = f"{plan.placement} puts them"
         if plan.placement == "newest":
-            where = "their newest records are; those without a record stay"
+            places = "their newest records are; those without a record stay"
         message(
             f"{plan.topic}: has {plan.status.partitions} partitions now; its {plan.keys:,} keys "
-            f"go where {where}."
+            f"go where {places}."
         )
     if plan.alerts:
         message(

@@ -114,9 +114,9 @@ def _selected(
     Raises:
         UserError: If one of them has no open alert.
     """
-    known: set[Any] = {alert.key for alert in alerts} | {alert.fingerprint for alert in alerts}
-    unknown = [quoted(key) for key in keys if key not in known]
-    unknown += [text for text in fingerprints if text not in known]
+    names: set[Any] = {alert.key for alert in alerts} | {alert.fingerprint for alert in alerts}
+    unknown = [quoted(key) for key in keys if key not in names]
+    unknown += [text for text in fingerprints if text not in names]
     if unknown:
         raise UserError(
             f"No alert is open of: {', '.join(map(clean, unknown))}. Nothing was changed. "

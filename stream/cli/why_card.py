@@ -149,8 +149,8 @@ def drawing(card: Card) -> RenderableType:
 
 def _rarity_text(card: Card) -> str:
     event, body = card.event, card.event.body
-    of = "" if is_in_days(body) else " of 12"
-    text = f"{card.rarity[0].upper()}{card.rarity[1:]} (severity {body['severity']:.1f}{of}"
+    unit = "" if is_in_days(body) else " of 12"
+    text = f"{card.rarity[0].upper()}{card.rarity[1:]} (severity {body['severity']:.1f}{unit}"
     if event.kind == "anomaly":
         return f"{text}, an anomaly from {body.get('threshold'):g})."
     text += ")."

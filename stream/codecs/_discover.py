@@ -56,15 +56,17 @@ class ChannelFinder:
             if shape is not None and shape in self._shapes:
                 self._records[shape] += 1  # read once, counted later
                 continue
-            found = self._series(message)
+            series_found = self._series(message)
             if shape is not None:
                 # Measurements of these records have no labels: only the name counts.
-                found = [(series._replace(key=b""), is_usable) for series, is_usable in found]
+                series_found = [
+                    (series._replace(key=b""), is_usable) for series, is_usable in series_found
+                ]
             if shape is not None and len(self._shapes) < _MOST_SHAPES:
-                self._shapes[shape] = found
+                self._shapes[shape] = series_found
                 self._records[shape] += 1
             else:
-                self._count(found)
+                self._count(series_found)
 
     def _series(self, message: Message) -> list[tuple[Series, bool]]:
         try:

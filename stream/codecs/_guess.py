@@ -89,7 +89,7 @@ def guess_one(value: bytes) -> Guess | None:
 
 
 def _framed(body: bytes) -> Guess:
-    """Return the format of what stands behind the id of a schema."""
+    """Return the format of the bytes behind the id of a schema."""
     if body[:1] in (b"{", b"["):
         return FRAMED_JSON
     return FRAMED_PROTOBUF if _is_protobuf(body) else FRAMED_AVRO

@@ -219,9 +219,11 @@ class JsonCodec(SampleCodec):
 
     def _no_channels(self) -> str:
         examples = ", ".join(self._channels[:5]) + (", ..." if len(self._channels) > 5 else "")
-        inside = f"neither in `{self._values}` nor beside the time" if self._values else "anywhere"
+        place_text = (
+            f"neither in `{self._values}` nor beside the time" if self._values else "anywhere"
+        )
         return (
-            f"The record has none of the model's channels ({examples}), {inside}. Check "
+            f"The record has none of the model's channels ({examples}), {place_text}. Check "
             "input.values and input.fields."
         )
 

@@ -253,10 +253,10 @@ class RekeyedCodec:
         count = len(records)
         time_us = np.fromiter((record.ts for record in records), np.int64, count)
         values = np.full((count, len(self._channels)), NAN)
-        alike: dict[bytes, list[int]] = defaultdict(list)
+        by_layout: dict[bytes, list[int]] = defaultdict(list)
         for index, record in enumerate(records):
-            alike[bytes(record.channels)].append(index)
-        for names, indices in alike.items():
+            by_layout[bytes(record.channels)].append(index)
+        for names, indices in by_layout.items():
             layout = self._layout(names)
             numbers = np.array([records[index].values for index in indices], np.float64)
             values[np.ix_(indices, layout.columns)] = numbers[:, layout.picked]
@@ -337,7 +337,7 @@ class RekeyedCodec:
 
 
 def rekeyed_json(value: bytes) -> bytes:
-    """Return a re-keyed record in the form of the `json` codec; what is none, as it is."""
+    """Return a re-keyed record in the form of the `json` codec; any other record as it is."""
     with contextlib.suppress(*JSON_ERRORS):
         record = msgspec.msgpack.decode(value, type=_Value)
         names = msgspec.msgpack.decode(record.channels, type=list[str])

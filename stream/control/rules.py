@@ -124,7 +124,7 @@ class Rule(
 
 
 def validate(rule: Rule) -> str:
-    """Return in a sentence what is wrong with a rule; empty where nothing is."""
+    """Return the fault of a rule as a sentence; empty for a sound one."""
     for name in ("keys", "topics", "channels"):
         patterns = getattr(rule, name)
         if not patterns or not all(patterns) or len(patterns) > MOST_PATTERNS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -21,6 +21,8 @@ _MAX_KEYS = 100_000
 _MAX_CHARACTERS = 50_000
 """Characters of the listed keys; one may be escaped as six bytes."""
 _DESCRIBED_KEYS = 20
+_SHOWN_ID = 12
+_EXPLAIN = "ember explain "
 
 
 class AlertId(NamedTuple):
@@ -68,6 +70,7 @@ class Incident:
         idle_since: Time since which no key fires; None while one does.
         unlisted: Keys that the message before a restart has counted and not listed.
         counted_to: Begin of the latest of these keys.
+        cause: Summary and event id of the first cause.
         common_labels: Labels that all its keys have alike; None before the first.
     """
 
@@ -94,6 +97,7 @@ class Incident:
     idle_since: float | None = None
     unlisted: int = 0
     counted_to: float = 0.0
+    cause: tuple[str, str] = ("", "")
     common_labels: dict[str, str] | None = None
 
     @classmethod
@@ -119,6 +123,7 @@ class Incident:
             idle_since=now,
             unlisted=body.member_count - len({member.key for member in members}),
             counted_to=_seconds(body.latest),
+            cause=(body.annotations.get("cause", ""), _event_id(body.annotations)),
             common_labels=dict(body.common_labels),
         )
 
@@ -162,7 +167,10 @@ class Incident:
                 self.keys.add(trigger.key)
             is_counted = self._is_counted(trigger)
             self.count += not is_counted
-            self._list(Member(trigger.since, -trigger.margin, trigger.key, trigger.alert))
+            member = Member(trigger.since, -trigger.margin, trigger.key, trigger.alert)
+            self._list(member)
+            if self.listed[0] is member:
+                self.cause = trigger.summary, trigger.event_id[:_SHOWN_ID]
             if not is_counted:
                 self._weigh(trigger.channels)
             if self.common_labels is None:
@@ -241,23 +249,35 @@ class Incident:
         )
 
     def _annotations(self, status: str, first: Member, channels: list[Channel]) -> dict[str, str]:
-        """Return summary and description, and the first cause."""
-        firing = len({alert_id.key for alert_id in self.firing})
+        """Return summary and description, the first cause, and the command that explains it."""
+        cause, event_id = self.cause
+        is_over = status == "resolved"
         keys = "1 key" if self.count == 1 else f"{self.count:,} keys"
-        verb = "fires" if self.count == 1 else "fire together"
-        labels = ", ".join(f"{name} {value}" for name, value in (self.common_labels or {}).items())
-        summary = f"{keys} fired" if status == "resolved" else f"{keys} {verb}"
+        verb = "fired" if is_over else "fires" if self.count == 1 else "fire together"
         leader = f", {channels[0].name}" if channels else ""
-        summary += f", first {first.key}{leader}"
-        if labels and self.count > 1:
+        summary = f"{keys} {verb}, first {first.key}{leader}"
+        labels = ", ".join(f"{name} {value}" for name, value in (self.common_labels or {}).items())
+        if self.count == 1 and cause and not is_over:
+            summary = cause  # it says more of a single key
+        elif labels and self.count > 1:
             summary += f" ({labels})"
-        if status == "resolved":
-            summary += "; it is over"
+        firing = len({alert_id.key for alert_id in self.firing})
         names = [member.key for member in self.listed[:_DESCRIBED_KEYS]]
         unnamed = self.count - len(names)
         suffix = f" and {unnamed:,} more" if unnamed > 0 else ""
-        description = f"{firing:,} fire now. Keys: {', '.join(names)}{suffix}."
-        return {"summary": summary, "description": description, "first": first.key}
+        sentences = [f"First: {cause}."] if cause and self.count > 1 else []
+        sentences.append(f"{firing:,} of {keys} fire now: {', '.join(names)}{suffix}.")
+        return {
+            "summary": summary + ("; it is over" if is_over else ""),
+            "description": " ".join(sentences),
+            "first": first.key,
+            **({"cause": cause} if cause else {}),
+            **({"explain": f"{_EXPLAIN}{event_id}"} if event_id else {}),
+        }
+
+
+def _event_id(annotations: Mapping[str, str]) -> str:
+    return annotations.get("explain", "").removeprefix(_EXPLAIN)
 
 
 def _text(seconds: float) -> str:

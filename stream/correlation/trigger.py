@@ -7,10 +7,13 @@ from typing import Literal
 
 import msgspec
 
+from stream.templates import cut, one_line
+
 _OTHER_MARGIN = 1.0
 """Margin of a silent key, a missing channel or a limit, which have no probability."""
 _MOST_DECADES = 12.0
 _MOST_CHANNELS = 8
+_MOST_CHARACTERS = 500
 _LIMIT = "EmberLimit"
 
 
@@ -33,6 +36,7 @@ class _Body(msgspec.Struct):
     severity: float | None = None
     peak: float | None = None
     threshold: float | None = None
+    annotations: dict[str, str] = {}
     top_channels: list[Channel] = []  # msgspec copies defaults
     evidence: _Evidence | None = None
 
@@ -51,6 +55,8 @@ class TriggerView(msgspec.Struct, frozen=True):
         margin: Decades by which it is rarer than the rarest that would not page.
         is_limit: True for a hard limit, which is never held back.
         channels: Channels by their share, the leading one first.
+        summary: Sentence about it.
+        event_id: Id of the event.
     """
 
     status: Literal["firing", "updated", "resolved"]
@@ -62,6 +68,8 @@ class TriggerView(msgspec.Struct, frozen=True):
     margin: float
     is_limit: bool
     channels: tuple[Channel, ...]
+    summary: str = ""
+    event_id: str = ""
 
     @property
     def sign(self) -> str:
@@ -73,8 +81,13 @@ class TriggerView(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def read_trigger(body: bytes) -> TriggerView | None:
-    """Return the trigger of a record; None if it is none."""
+def read_trigger(body: bytes, event_id: str = "") -> TriggerView | None:
+    """Return the trigger of a record; None if it is none.
+
+    Args:
+        body: Value of the record.
+        event_id: Id of the event, from its headers.
+    """
     try:
         trigger = _decode(body)
     except msgspec.DecodeError:
@@ -94,6 +107,8 @@ def read_trigger(body: bytes) -> TriggerView | None:
         margin=_margin(trigger, name),
         is_limit=name == _LIMIT,
         channels=channels,
+        summary=cut(one_line(trigger.annotations.get("summary", "")), _MOST_CHARACTERS),
+        event_id=event_id,
     )
 
 

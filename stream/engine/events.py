@@ -156,6 +156,7 @@ class EventBuilder:
         summary = {
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
             "escalation": "is worse than before",
+            "normal_now": "is as usual, an operator says",
             "episode_stale": "fell silent while it fired",
             "episode_returned": "sends again and still fires",
             "key_stale": "has fallen silent",

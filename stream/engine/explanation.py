@@ -67,9 +67,15 @@ def explain_channels(
     count = len(channels)
     severities, lead = decision.severities[decided], decision.lead[decided]
     by_channel = lead < count
-    own = 10.0 ** severities[:, :count].astype(np.float64)
-    own = np.where(np.arange(count)[None, :] == lead[:, None], own.max(axis=1)[:, None] + own, own)
-    weight = np.where(by_channel[:, None], own / own.sum(axis=1)[:, None], shares)
+    channel_weight = 10.0 ** severities[:, :count].astype(np.float64)
+    channel_weight = np.where(
+        np.arange(count)[None, :] == lead[:, None],
+        channel_weight.max(axis=1)[:, None] + channel_weight,
+        channel_weight,
+    )
+    weight = np.where(
+        by_channel[:, None], channel_weight / channel_weight.sum(axis=1)[:, None], shares
+    )
     order = np.argsort(-weight, axis=1, kind="stable")[:, :SHOWN]
     usual = (observation.usual.values(index, sizes) for sizes in (0.0, -_RANGE, _RANGE))
     columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
@@ -88,7 +94,7 @@ def _evidence(
 ) -> list[Evidence]:
     """Return the evidence of the leading group of each row."""
     times, intervals = observation.time_us[index], observation.interval[index]
-    since = times - (np.maximum(raised, 0.0) * intervals * 1e6).astype(np.int64)
+    began_us = times - (np.maximum(raised, 0.0) * intervals * 1e6).astype(np.int64)
     statistics = observation.channel_statistics.severity(index)
     out = []
     for i, group in enumerate(lead.tolist()):
@@ -103,7 +109,7 @@ def _evidence(
                     else statistic_name(statistics[i], group, len(channels))
                 ),
                 severity=float(severities[i, group]),
-                since=rfc3339(int(since[i])),
+                since=rfc3339(int(began_us[i])),
             )
         )
     return out

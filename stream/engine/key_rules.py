@@ -158,7 +158,7 @@ class KeyRules:
     def bounds(self, value: Floats, time_us: NDArray[np.int64]) -> dict[str, Any]:
         """Return bounds of departures as `Observation.counted` has them, `(n, C)` each.
 
-        Averages follow what is left out, but for the side of a direction or of a false alarm. An
+        Averages follow the values left out, but for the side of a direction or of a false alarm. An
         operator who takes a rule back must not find a channel that has been far away all the time.
 
         Args:

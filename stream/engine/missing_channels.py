@@ -88,13 +88,13 @@ class MissingChannels:
         # At least one step is forgotten, or small gaps would never shrink.
         shorter = np.maximum(usual - np.maximum(usual >> _FORGOTTEN, 1), STEPS)
         longest = np.minimum(np.maximum(shorter, STEPS * missing), _MOST)
-        learnt = np.where(usual == 0, FIRST_GAP, longest)
+        first_gap = np.where(usual == 0, FIRST_GAP, longest)
         # Before it has come, a channel is not counted: the key may never have had it.
         absent = np.where(usual > 0, np.minimum(missing + 1, _MOST), 0)
         limit = np.maximum(STEPS * self._max_gap, TIMES * usual)
         is_gone = (state["gone"] > 0) | (may_fire & (STEPS * absent > limit))
         return {
-            "usual": np.where(present, learnt, usual),
+            "usual": np.where(present, first_gap, usual),
             "missing": np.where(present, 0, absent),
             "gone": (~present & is_gone).astype(np.uint8),
         }

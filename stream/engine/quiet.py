@@ -94,20 +94,20 @@ def batch_without_records(store: Store, part: Partition, clock_us: int, channels
     """
     no_slots = np.zeros(0, dtype=np.int64)
     block = store.gather(no_slots)
-    one = np.zeros(1, dtype=np.int64)
+    no_lines = np.zeros(1, dtype=np.int64)
     # As the next record will: it is no history any more.
     gives_events = part.meta.gives_events(part.meta.absorbed + 1, _LAST_TIMESTAMP_MS)
     return StepBatch(
         keys=KeyRows(part.stream, no_slots, block, store.layout.views(block)),
         slices=[PartitionSlice(part, 0, 1)],
         step_slots=no_slots,
-        sample=one,
-        message=one.astype(np.int32),
-        offset=one + part.meta.absorbed,
-        time_us=one + clock_us,
-        clock_us=one + clock_us,
+        sample=no_lines,
+        message=no_lines.astype(np.int32),
+        offset=no_lines + part.meta.absorbed,
+        time_us=no_lines + clock_us,
+        clock_us=no_lines + clock_us,
         values=np.full((1, channels), np.nan),
-        row=one,
+        row=no_lines,
         new_lines=no_slots,
         without_events=np.array([not gives_events]),
         outcome=np.full(1, REPEATED, dtype=np.uint8),

@@ -157,9 +157,9 @@ class SilentKeys:
         """
         zero = np.zeros(ripens.size, dtype=np.int64)
         many_rows = np.full(ripens.size, 2**40)  # rows: as if all keys were warm
-        known: NDArray[Any] = fields["known"]
-        wait_us = self._store.deadlines.idle_after(fields["interval"], many_rows, known, zero)
-        warming = (known == 0) & (fields["rows"] < self._warm_rows)
+        known_field: NDArray[Any] = fields["known"]
+        wait_us = self._store.deadlines.idle_after(fields["interval"], many_rows, known_field, zero)
+        warming = (known_field == 0) & (fields["rows"] < self._warm_rows)
         return np.where(warming, np.where(ripens, 0, NEVER_IDLE), wait_us)
 
     def close(self, batch: StepBatch) -> tuple[StepBatch, CompletedRows]:

@@ -62,7 +62,7 @@ class LearnObserver:
 
 
 class ProfileObservers:
-    """Observers of the trainings of several profiles; one worker shows what is furthest on.
+    """Observers of the trainings of several profiles; one worker shows the one that is furthest on.
 
     Args:
         observer: Observer of the worker.

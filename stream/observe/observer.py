@@ -167,9 +167,9 @@ class ServiceObserver(Observer):
         """Count messages that were re-keyed, and those refused by reason."""
         reasons = Counter(rejected.reason.value for rejected in decoded.rejected)
         self.metrics.rekeyed(tp[0], messages, len(decoded), reasons)
-        lost = Counter((bad.channel, bad.reason.value) for bad in decoded.bad_values)
-        self.metrics.bad_values(tp[0], lost)
-        self._warn_of_bad_values(tp[0], lost)
+        lost_values = Counter((bad.channel, bad.reason.value) for bad in decoded.bad_values)
+        self.metrics.bad_values(tp[0], lost_values)
+        self._warn_of_bad_values(tp[0], lost_values)
         # No messages: that one hop goes on must not hide that the other stands still.
         self.health.progressed(0, len(decoded), decoded.rejected, self._clock())
         self._since["rejected"] += _refusals(decoded.rejected)
@@ -254,7 +254,7 @@ class ServiceObserver(Observer):
 
 def _refusals(rejected: Sequence[Rejected]) -> int:
     """Count refusals; a record of other channels alone is none."""
-    return sum(1 for one in rejected if one.reason is not Reason.NO_CHANNELS)
+    return sum(1 for rejection in rejected if rejection.reason is not Reason.NO_CHANNELS)
 
 
 def _accepted_times(decoded: Decoded, result: StepResult) -> NDArray[np.int64]:

@@ -80,8 +80,8 @@ def _drawing(
     begin = int(scored[max(moment.first - pad, 0)])
     end = int(scored[min(moment.last + pad, len(scored) - 1)])
     time, values = result.rows(facts.table)
-    shown = slice(*np.searchsorted(time, [begin, end + 1]))
-    t, y = time[shown].astype(np.float64), values[shown, column]
+    visible = slice(*np.searchsorted(time, [begin, end + 1]))
+    t, y = time[visible].astype(np.float64), values[visible, column]
     y = np.where(np.isfinite(y), y, np.nan)
     expected = _expected(facts, channel.name, begin, end)
     band = _usual(model, facts, column)

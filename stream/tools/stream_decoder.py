@@ -87,5 +87,5 @@ def _refuse_future(decoded: Decoded, records: Sequence[LogRecord], future_us: in
         return decoded
     detail = "The event time lies too far after Kafka's timestamp (input.future_seconds)."
     refused = [Rejected(message, Reason.FUTURE, detail) for message in early.tolist()]
-    others = picked(decoded, ~np.isin(decoded.message, early))
-    return replace(others, rejected=sorted([*decoded.rejected, *refused]))
+    later_rows = picked(decoded, ~np.isin(decoded.message, early))
+    return replace(later_rows, rejected=sorted([*decoded.rejected, *refused]))

@@ -176,7 +176,7 @@ def read(
     if columns:
         _check_names(options, columns)
     names = options.channels or tuple(channels)
-    total = sum(rows.size for known in parts.values() for _, rows in known.chunks)
+    total = sum(rows.size for counted_part in parts.values() for _, rows in counted_part.chunks)
     space = Space(total, len(names), on_disk=on_disk)
     # Popped one by one, so that copied chunks are released.
     tables = tuple(

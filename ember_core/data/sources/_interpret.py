@@ -245,8 +245,8 @@ class Interpreter:
         if options.channels:
             names = [name for name in options.channels if name in frame.columns]
         else:
-            named = {options.key, options.split, options.label, KEY_COLUMN, *options.drop}
-            reserved = {*named, *self._time.columns}
+            other_columns = {options.key, options.split, options.label, KEY_COLUMN, *options.drop}
+            reserved = {*other_columns, *self._time.columns}
             names = [name for name in frame.columns if name not in reserved]
         values: dict[str, NDArray[np.float64]] = {}
         for name in names:
@@ -301,14 +301,14 @@ class Interpreter:
             )
 
     def _remark_columns(self) -> None:
-        named = set(self.options.channels)
+        requested = set(self.options.channels)
         for name in self.columns:
             facts = self._facts.get(name)
             if facts is None:
                 continue
-            if name in named or facts.is_channel:
+            if name in requested or facts.is_channel:
                 facts.remark_cells(name, self.name, self.remarks)
-            elif not named:
+            elif not requested:
                 facts.remark_left_out(name, self.remarks)
 
     def _refuse_no_channels(self) -> None:

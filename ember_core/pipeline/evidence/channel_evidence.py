@@ -244,20 +244,20 @@ class ChannelEvidence(FollowedChannels):
                 residual + (ops.clip(transformed, lowest, highest) - transformed) / unit
             )
         columns = residual, learnt_residual, size, day_size, x, elapsed, warming
-        after = self._follow(packed, state, usual, *columns)
-        ratio, frozen = self.ratios(usual, after, after["signals"])
-        noise, change = after["channel_averages"][:, SPREAD], after.pop("change")
+        new_state = self._follow(packed, state, usual, *columns)
+        ratio, frozen = self.ratios(usual, new_state, new_state["signals"])
+        noise, change = new_state["channel_averages"][:, SPREAD], new_state.pop("change")
         is_noisy = change >= 0.5 * noise
-        severity, hold = self.by_channel(ratio, frozen, after["signals"], is_noisy, is_judged)
-        expected = after["usual_level"] + profile
+        severity, hold = self.by_channel(ratio, frozen, new_state["signals"], is_noisy, is_judged)
+        expected = new_state["usual_level"] + profile
         seasonal = self.transforms.inverse(expected * unit)
-        return after | {
+        return new_state | {
             "severity": severity,
             "hold": hold,
             "unit": unit,
             "expected": expected,
             "size": size * day_size,
-            "growth": ops.clip(after["scale_growth"], 1.0, LARGEST_GROWTH),
+            "growth": ops.clip(new_state["scale_growth"], 1.0, LARGEST_GROWTH),
             "without_season": x - ops.where(is_judged, seasonal, 0.0),
         }
 
@@ -302,10 +302,10 @@ class ChannelEvidence(FollowedChannels):
             learns = ops.zeros_like(warming) if learns is None else learns
             sides = ("low", "high", "held_low", "held_high")
             bounds = {side: usual[f"counted_{side}"] for side in sides}
-            after = self.advance(packed, followed, z, x, elapsed, *columns, learns, bounds)
+            new_state = self.advance(packed, followed, z, x, elapsed, *columns, learns, bounds)
         else:
-            after = self.advance(packed, followed, z, x, elapsed, *columns, learns)
-        return after | {"usual_level": level}
+            new_state = self.advance(packed, followed, z, x, elapsed, *columns, learns)
+        return new_state | {"usual_level": level}
 
     def _learn_level(self, state: State, residual: Any, size: Any, warming: Any) -> State:
         """Learn the level of keys that warm up from one row each, `(B, C)`."""

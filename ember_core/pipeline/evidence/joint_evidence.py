@@ -90,10 +90,10 @@ class JointEvidence(Stage):
         distance = (log_scores - usual["joint_mid"]) / ops.where(is_known, size, 1.0)
         gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)[:, None]
         slow = {"joint_anchor": state["joint_anchor"]}
-        found = slow_sums(packed, _change, slow, {}, distance, is_known, gain)
+        sums = slow_sums(packed, _change, slow, {}, distance, is_known, gain)
         extreme = ops.maximum(usual["joint_extreme"], 1e-3)
-        above = ops.maximum(found.pop("distance"), 0.0)
-        return {**found, **usual, "statistic": ops.where(is_known, above / extreme, 0.0)}
+        excess = ops.maximum(sums.pop("distance"), 0.0)
+        return {**sums, **usual, "statistic": ops.where(is_known, excess / extreme, 0.0)}
 
 
 def _change(

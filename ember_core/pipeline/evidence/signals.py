@@ -65,7 +65,7 @@ def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
         return f"a sudden change, {side} the last {int(TIME_CONSTANTS[2])} rows"
     if signal > AVERAGED:
         rows = int(OWN_TIME_CONSTANTS[signal - AVERAGED - 1])
-        over = "" if rows == 1 else f" over {rows} rows"
-        return f"{side} the value that goes with its other channels{over}"
+        span = "" if rows == 1 else f" over {rows} rows"
+        return f"{side} the value that goes with its other channels{span}"
     rows = int(TIME_CONSTANTS[signal])
     return f"{side} its usual range" if rows == 1 else f"{side} it over {rows} rows"

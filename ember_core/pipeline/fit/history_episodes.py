@@ -135,11 +135,11 @@ def _stretches(
     evidence: Any, holding: Any, motor: MotorNeuron | GroupMotor
 ) -> Iterator[tuple[int, int]]:
     """Yield first row and end of stretches from the on-threshold to below the off-threshold."""
-    below = np.append(np.flatnonzero(holding < motor.off), len(holding))
+    calm_rows = np.append(np.flatnonzero(holding < motor.off), len(holding))
     rested = 0
     for start in np.flatnonzero(evidence >= motor.on).tolist():
         if start >= rested:
-            end = int(below[np.searchsorted(below, start)])
+            end = int(calm_rows[np.searchsorted(calm_rows, start)])
             rested = end + motor.refractory_rows + 1
             yield start, end
 
@@ -162,7 +162,7 @@ def episodes_report(
         paged: Episodes that page.
         others: Further ones; those that are none of `paged` come after them.
     """
-    others = [e for e in others if not any(_overlap(e, other) for other in paged)]
+    others = [e for e in others if not any(_overlap(e, episode) for episode in paged)]
     worst = [*sorted(paged, key=_order), *sorted(others, key=_order)][:SHOWN]
     peaks = np.array([e.peak for e in worst], dtype=np.int64)
     at_peak = Rows(rows.owner[peaks], rows.time_us[peaks], rows.raw[peaks])

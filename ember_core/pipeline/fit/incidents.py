@@ -92,8 +92,8 @@ class Marks:
         """Return the marked ones among rows of the history, `(R,)`."""
         out = np.zeros(len(rows.owner), dtype=np.bool_)
         for k in np.unique(rows.owner) if self.count else ():
-            own = rows.owner == k
-            out[own] = self.rows[k][np.searchsorted(self._times[k], rows.time_us[own])]
+            is_own = rows.owner == k
+            out[is_own] = self.rows[k][np.searchsorted(self._times[k], rows.time_us[is_own])]
         return out
 
     def report(self) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def fit_joint_evidence(
     logs = stage.log_scores(scores)
     thinned_marks = marks.of(thinned)
     for k in range(len(key_state["known"])):
-        own = thinned.owner == k
-        key_logs = kept_rows(logs[own], thinned_marks[own])
+        is_own = thinned.owner == k
+        key_logs = kept_rows(logs[is_own], thinned_marks[is_own])
         for name, value in fit_joint(key_logs if len(key_logs) else logs).items():
             key_state[name][k] = value
         distance = (key_logs - key_state["joint_mid"][k]) / key_state["joint_size"][k]

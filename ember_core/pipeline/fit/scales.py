@@ -151,7 +151,7 @@ def feature_scales(rows: Rows, keys: int, thinning: int = 1, is_new: Any = None)
     """
     d = rows.raw.shape[1]
     is_new = np.zeros(keys, np.bool_) if is_new is None else is_new
-    known = ~is_new
+    is_known = ~is_new
     means, logs = np.zeros((keys, BLOCKS, d)), np.zeros((keys, BLOCKS, d))
     mean, var, log_heavy = np.zeros((keys, d)), np.ones((keys, d)), np.zeros((keys, d))
     counts = np.bincount(rows.owner, minlength=keys)[:, None]
@@ -167,8 +167,8 @@ def feature_scales(rows: Rows, keys: int, thinning: int = 1, is_new: Any = None)
             means[k, i] = block.mean(axis=0)
             spread = ((block - mean[k]) ** 2).mean(axis=0)
             logs[k, i] = np.log(spread + 1e-6)
-    used = known & (counts[:, 0] >= BLOCKS)
-    used |= known & ~used.any()  # too few rows of every key: there is nothing to leave out
+    used = is_known & (counts[:, 0] >= BLOCKS)
+    used |= is_known & ~used.any()  # too few rows of every key: there is nothing to leave out
     fleet_log_heavy = np.median(log_heavy[used], axis=0)
     trust = counts / (counts + EXTREME_ROWS)
     departs = np.exp(2.0 * trust * (log_heavy - fleet_log_heavy))
@@ -179,8 +179,8 @@ def feature_scales(rows: Rows, keys: int, thinning: int = 1, is_new: Any = None)
     own_share = counts * thinning / np.maximum(counts * thinning + prior_rows, 1.0)
     leaned_mean = new_mean + own_share * (mean - new_mean)
     log_var = new_log + own_share * (own_log - new_log)
-    leaned_mean[known] = _shrink_to_fleet(mean[known], means[known])
-    log_var[known] = _shrink_to_fleet(own_log[known], logs[known])
+    leaned_mean[is_known] = _shrink_to_fleet(mean[is_known], means[is_known])
+    log_var[is_known] = _shrink_to_fleet(own_log[is_known], logs[is_known])
     departs[is_new] = 1.0
     out = (
         leaned_mean,

@@ -243,7 +243,7 @@ def gather(
     sequenced = max(1, min(len(series), SEQUENCED_ROWS // longest)) * sequences
     whole = max(1, min(len(series), CONSECUTIVE_ROWS // longest)) if has_channels else sequenced
     whole *= sequences
-    nothing = np.zeros((len(series), 0), np.float32)
+    no_columns = np.zeros((len(series), 0), np.float32)
     for t, n, observation in lockstep(pipeline, series, lengths, state, expected):
         if progress and t % 512 == 0:
             progress("history", t / int(lengths[0]))
@@ -263,10 +263,10 @@ def gather(
         if whole:
             m = min(n, whole)
             times, raw = observation.state["last_time"][:m], observation.raw[:m]
-            severity = observation.channel_severity[:m] if has_channels else nothing[:m]
-            hold = observation.channel_hold[:m] if has_channels else nothing[:m]
-            since = observation.elapsed[:m]
-            consecutive.append((np.arange(m), times, raw, severity, hold, since))
+            severity = observation.channel_severity[:m] if has_channels else no_columns[:m]
+            hold = observation.channel_hold[:m] if has_channels else no_columns[:m]
+            first_elapsed = observation.elapsed[:m]
+            consecutive.append((np.arange(m), times, raw, severity, hold, first_elapsed))
     kept_sequences = [
         (np.stack(b[SETTLE:]), np.stack(v[SETTLE:]), np.stack(a[SETTLE:]), np.stack(e[SETTLE:]))
         for b, v, a, e in zip(basis, z, anchor, elapsed, strict=True)

@@ -116,9 +116,9 @@ class PipelineTrainer:
                 f"Received: {len(series)} keys, the longest with {longest} rows."
             )
         if config.evidence != "joint":
-            few = [s for s in series if NEW_ROWS <= len(s.time_us) < MIN_ROWS]
-            spans = Spans([*usable, *few])
-            usable += few if spans.new[len(usable) :].all() else []
+            short_series = [s for s in series if NEW_ROWS <= len(s.time_us) < MIN_ROWS]
+            spans = Spans([*usable, *short_series])
+            usable += short_series if spans.new[len(usable) :].all() else []
         # The keys that still have rows are then a prefix of the batch, whatever the row.
         usable.sort(key=lambda s: -len(s.time_us))
         self.series = usable
@@ -169,9 +169,9 @@ class PipelineTrainer:
         usual_scale = self.pipeline.normaliser.scale(key_state)[known]
         prior = scale_prior([residuals[k] for k in known], usual_scale)
         for k in np.flatnonzero(self._is_new):
-            own = len(self.series[k].time_us)
-            var = own * key_state["norm_var"][k] + prior.rows * prior.var
-            key_state["norm_var"][k] = var / (own + prior.rows)
+            row_count = len(self.series[k].time_us)
+            var = row_count * key_state["norm_var"][k] + prior.rows * prior.var
+            key_state["norm_var"][k] = var / (row_count + prior.rows)
         self._pace = Pace(config.periods_seconds, float(np.median(key_state["interval"])))
         if self.pipeline.drift is not None:
             self._fit_drift(residuals, key_state)

@@ -247,8 +247,8 @@ class _OneKey:
         else:
             rested = passed >= self._refractory
             calm, changes = 0 * passed, rested & own["may_fire"] & (evidence >= self._threshold)
-        found = np.flatnonzero(changes)
-        count = int(found[0]) if found.size else len(rows)
+        changed_rows = np.flatnonzero(changes)
+        count = int(changed_rows[0]) if changed_rows.size else len(rows)
         if not count:
             return 0
         rows, lead = rows[:count], effective[:count].argmax(axis=1)

@@ -51,9 +51,9 @@ def follow_tail_packed(
             break
         part = slice(start, start + n)
         columns = Observation(PackedRows([n]), alarming=alarming[part], learning=learning[part])
-        before = {name: value[:n] for name, value in current.items()}
-        after, severity[part] = tail.forward(before, score[part], columns)
-        for name, value in after.items():
+        first_rows = {name: value[:n] for name, value in current.items()}
+        new_state, severity[part] = tail.forward(first_rows, score[part], columns)
+        for name, value in new_state.items():
             current[name][:n] = value
         step += 1
     log_score = tail.log_score(score)

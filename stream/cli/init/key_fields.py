@@ -165,8 +165,8 @@ class KeyFields:
 
         A status or a mode does neither: one value lasts, and most records have the same.
         """
-        together = self.collisions(dict.fromkeys(field.values, ""))
-        if together > _TOGETHER and self.collisions(field.values) < together / 2:
+        collisions = self.collisions(dict.fromkeys(field.values, ""))
+        if collisions > _TOGETHER and self.collisions(field.values) < collisions / 2:
             return True
         counts = Counter(field.values.values())
         numbers = sorted(field.values)

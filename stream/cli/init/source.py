@@ -101,10 +101,10 @@ def require_file(source: str) -> Path:
 def _of_topic(topic: str, settings: Settings) -> Sample:
     counts = clients.partition_counts(clients.fetch_metadata(settings.kafka))
     if topic not in counts:
-        one = " `ember init` looks at one topic." if "," in topic else ""
+        hint = " `ember init` looks at one topic." if "," in topic else ""
         raise UserError(
             f"There is no topic {topic!r}. Expected one of: {likely_topics(counts, topic)}. "
-            f"Received: kafka:{topic}.{one}"
+            f"Received: kafka:{topic}.{hint}"
         )
     try:
         records = read_newest(settings, topic, counts[topic])

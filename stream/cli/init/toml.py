@@ -54,7 +54,7 @@ def render(plan: Plan, written: datetime | None = None) -> str:
     ]
     if plan.kafka:
         lines += ["[kafka]", *_settings(plan.kafka, {}), ""]
-    comments = {name: _reason(plan, about) for name, about in _INPUT_COMMENTS.items()}
+    comments = {name: _reason(plan, subject) for name, subject in _INPUT_COMMENTS.items()}
     lines += ["[input]", *_settings(plan.input, comments), ""]
     lines += ["[window]", *_settings(plan.window, {"mode": _reason(plan, "rows")}), ""]
     lines += _channels(plan)

@@ -9,7 +9,7 @@ from stream.types import TP
 
 from .ports import RefusedError
 
-FIX = "Run `ember state rebase` to say what should hold."
+FIX = "Run `ember state rebase` to set the offset that counts."
 
 
 class PartitionStatus(NamedTuple):

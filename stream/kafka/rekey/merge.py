@@ -44,8 +44,8 @@ class TimeMerge:
                 self._buffers[tp] += records
                 stamps = np.fromiter((r.timestamp for r in records), np.int64, len(records))
                 # None is lower than the one before.
-                together = np.concatenate([self._times[tp], stamps])
-                self._times[tp] = np.maximum.accumulate(together)
+                all_times = np.concatenate([self._times[tp], stamps])
+                self._times[tp] = np.maximum.accumulate(all_times)
 
     def wanted(self) -> list[TP]:
         """Return the partitions of which more records are to be fetched."""
@@ -76,8 +76,8 @@ class TimeMerge:
         latest = [int(times[tp][-1]) if len(times[tp]) else -_NEVER for tp in lagging]
         bound = min(latest, default=_NEVER)
         if len(self) > most:
-            together = np.concatenate(list(times.values()))
-            bound = min(bound, int(np.partition(together, most - 1)[most - 1]))
+            all_times = np.concatenate(list(times.values()))
+            bound = min(bound, int(np.partition(all_times, most - 1)[most - 1]))
         ready = {}
         for tp, records in self._buffers.items():
             count = int(np.searchsorted(times[tp], bound, side="right"))

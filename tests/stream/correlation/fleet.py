@@ -32,6 +32,7 @@ def trigger(
     channels: Iterable[str] = ("cpu",),
     name: str = "EmberFiring",
     until: float | None = None,
+    summary: str = "",
 ) -> bytes:
     """A trigger's body with the fields that count; times in seconds after `START`."""
     body = {
@@ -40,6 +41,7 @@ def trigger(
         | ({} if name == "EmberFiring" else {"channel": next(iter(channels))}),
         "startsAt": datetime.fromtimestamp(START + since, UTC),
         "endsAt": None if until is None else datetime.fromtimestamp(START + until, UTC),
+        "annotations": {"summary": summary} if summary else {},
         "peak": 2.0 + margin,
         "severity": 1.0,
         "threshold": 2.0,

@@ -97,6 +97,20 @@ def test_keys_are_related_by_time_and_by_label_or_channel(
     assert len({body.id for _, body in fleet.topic}) == incidents
 
 
+def test_the_cause_is_told_in_the_words_of_its_trigger_after_a_restart_too() -> None:
+    fleet = Fleet()
+    words = "a behaves unlike itself: memory 93 (expected 40, 71 %)"
+    fleet.write("a", summary=words)
+    (body,) = fleet.run(20.0)
+    assert body.annotations["summary"] == words
+    fleet.start()
+    fleet.write("b", 10.0, summary="b too", margin=0.1)
+    (body,) = fleet.run(700.0)
+    assert body.annotations["summary"] == "2 keys fire together, first a, cpu"
+    assert body.annotations["description"] == f"First: {words}. 2 of 2 keys fire now: a, b."
+    assert body.annotations["cause"] == words
+
+
 def test_labels_that_all_keys_have_alike_are_told() -> None:
     fleet = Fleet(pattern="{site}-{rack}-{host}")
     for n in range(3):
@@ -156,9 +170,13 @@ def test_a_key_that_flaps_stays_in_its_incident() -> None:
 
 def test_backlog_opens_nothing_and_its_end_counts() -> None:
     fleet = Fleet()
-    view = read_trigger(trigger("a"))
+    view = read_trigger(trigger("a"), "0123456789abcdef")
     assert view is not None
     assert fleet.correlator.take(("t", 0), 9, view, fleet.now, is_backlog=True) == "backlog"
+    fleet.correlator.take(("t", 0), 10, view, fleet.now)
+    (body,) = fleet.run(20.0)
+    assert body.annotations["explain"] == "ember explain 0123456789ab"
+    fleet = Fleet()
     assert fleet.run(600.0) == []
     fleet.write("a")
     fleet.run(20.0)

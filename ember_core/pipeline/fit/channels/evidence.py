@@ -209,12 +209,12 @@ class _Fit:
             fold, empty = np.full(len(y), -1), Profile(level, np.zeros((0, 0)), np.zeros((0, 0)))
             return _Key(series, y, bins, elapsed_of(series), fold, level, empty, [])
         fold = find_folds(series.time_us, has_week=self.has_week)
-        whole = fit_profile(y, bins, self.discrete, level)
+        profile = fit_profile(y, bins, self.discrete, level)
         parts = [
             fit_profile(y[fold != i], bins.rows(fold != i), self.discrete, level)
             for i in range(int(fold.max()) + 1)
         ]
-        return _Key(series, y, bins, elapsed_of(series), fold, level, whole, parts)
+        return _Key(series, y, bins, elapsed_of(series), fold, level, profile, parts)
 
     # -- profiles
 
@@ -409,9 +409,9 @@ class _Fit:
             def advance(state: State, *columns: Any, usual: list[Any] = usual) -> State:
                 return stage.advance(PackedRows([len(columns[0])]), state, *columns, *usual)
 
-            after = run(advance, {name: first[name][part].copy() for name in names}, columns)
+            last_state = run(advance, {name: first[name][part].copy() for name in names}, columns)
             for i, k in enumerate(part.tolist()):
-                yield k, {name: value[: len(residuals[k]), i] for name, value in after.items()}
+                yield k, {name: value[: len(residuals[k]), i] for name, value in last_state.items()}
 
     def _curve_keys(self, keys: list[_Key], warm: Any) -> list[int]:
         """Return keys whose rows make the curves: all of a small fleet, a sample of a large one."""

@@ -38,8 +38,8 @@ class Spans:
         has_rows = np.array([len(s.time_us) >= MIN_ROWS for s in series])
         usual_days = float(np.median(days[has_rows] if has_rows.any() else days))
         self.has_day, self.has_week = usual_days >= DAYS_FOR_DAY, usual_days >= DAYS_FOR_WEEK
-        needed = DAYS_FOR_WEEK if self.has_week else min(usual_days, DAYS_FOR_DAY) * 0.5
-        is_whole = has_rows & (days >= needed)
+        least_days = DAYS_FOR_WEEK if self.has_week else min(usual_days, DAYS_FOR_DAY) * 0.5
+        is_whole = has_rows & (days >= least_days)
         self.new = ~is_whole & (is_whole.sum() >= FLEET)
 
 

@@ -176,8 +176,8 @@ def seasonal(basis: FloatArray, loadings: FloatArray, bins: Bins, modes: list[Mo
     """
     out = np.empty((len(bins.day), len(modes)))
     for mode in set(modes):
-        chosen = [m == mode for m in modes]
-        out[:, chosen] = expectation(basis, loadings, bins, mode)[:, chosen]
+        is_mode = [m == mode for m in modes]
+        out[:, is_mode] = expectation(basis, loadings, bins, mode)[:, is_mode]
     return out
 
 

@@ -165,8 +165,8 @@ class Rehearsal:
         end = min(max(end, rows), len(y))
         few_rows = slice(max(end - rows, 0), end)
         y = y / np.maximum(deviations(y[few_rows]), self._prior["usual_unit"][0])
-        shown = y[few_rows]
-        window = replace(key, y=shown, bins=key.bins.rows(few_rows), level=medians(shown))
+        few_values = y[few_rows]
+        window = replace(key, y=few_values, bins=key.bins.rows(few_rows), level=medians(few_values))
         loadings = lean_on_fleet(window, basis, share)
         residual = y - window.level - seasonal(basis, loadings, key.bins, self._modes)
         values, marked = key.series.values, self._fit.marks.rows[index]

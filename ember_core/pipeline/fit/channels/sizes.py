@@ -80,12 +80,12 @@ def departures(z: Any, elapsed: Any, half_life: Any, far: float, day_size: Any =
         )
         step = np.where(present, distance, 0.0)
         if np.isfinite(far):
-            most = far * size
+            bound = far * size
             longer = np.where(
-                np.abs(step) > most, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
+                np.abs(step) > bound, lasting + dt[:, None], lasting - 2.0 * dt[:, None]
             )
             lasting = np.maximum(longer, 0.0)
-            step = np.where(lasting >= half_life, step, np.clip(step, -most, most))
+            step = np.where(lasting >= half_life, step, np.clip(step, -bound, bound))
         level = (level + np.minimum(gain, 1.0) * step).astype(z.dtype)
     return out
 

@@ -119,8 +119,8 @@ def binned_rows(series: Series, channels: NDArray[np.int64], max_bins: int) -> B
     standard = _standardised(series.values[:, channels].T)
     present = np.isfinite(standard)
     filled = np.where(present, standard, 0.0)
-    alike = bool((present == present[:1]).all())
-    weights = cell_sums(index, present[: 1 if alike else None].astype(float), n)
+    is_alike = bool((present == present[:1]).all())
+    weights = cell_sums(index, present[: 1 if is_alike else None].astype(float), n)
     values = cell_sums(index, filled, n) / np.maximum(weights, 1.0)
     squares = (filled**2).sum(axis=1)
     if not squares.any():
@@ -150,6 +150,6 @@ def _standardised(values: FloatArray) -> FloatArray:
     mean = filled.sum(axis=1, keepdims=True) / counts
     squares = np.where(present, filled - mean, 0.0) ** 2
     deviation = np.sqrt(squares.sum(axis=1, keepdims=True) / counts)
-    still = deviation <= 1e-9 * np.maximum(np.abs(mean), 1e-300)
-    z = np.where(still, 0.0, (filled - mean) / np.where(still, 1.0, deviation))
+    is_constant = deviation <= 1e-9 * np.maximum(np.abs(mean), 1e-300)
+    z = np.where(is_constant, 0.0, (filled - mean) / np.where(is_constant, 1.0, deviation))
     return np.where(present, np.clip(z, -_CLIP, _CLIP), np.nan)

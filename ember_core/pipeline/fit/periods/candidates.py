@@ -54,7 +54,7 @@ def candidates(keys: Sequence[Binned]) -> list[float]:
     free = [multiple / f for f in frequencies for multiple in _MULTIPLES] + likenesses
     periods = [float(c) for c in CALENDAR_US if shortest <= c and cycles_needed(c) * c <= span]
     for period in sorted(free):
-        distances = [abs(1.0 / period - 1.0 / other) * span for other in periods]
+        distances = [abs(1.0 / period - 1.0 / neighbour) * span for neighbour in periods]
         if shortest <= period <= span / CYCLES and min(distances, default=1.0) > 0.3:
             periods.append(period)
     return sorted(periods)
@@ -102,9 +102,9 @@ def _level(power: FloatArray) -> FloatArray:
     n = power.shape[1]
     floor = 1e-12 * power.max(axis=1, initial=0.0, keepdims=True) + 1e-300
     total = np.pad(np.cumsum(np.log(power + floor), axis=1), ((0, 0), (1, 0)))
-    place = np.arange(n)
-    begin = np.maximum(np.minimum((place / _WIDTH).astype(int), place - _LEAST_WIDTH), 1)
-    end = np.minimum(np.maximum((place * _WIDTH).astype(int), place + _LEAST_WIDTH), n)
+    number = np.arange(n)
+    begin = np.maximum(np.minimum((number / _WIDTH).astype(int), number - _LEAST_WIDTH), 1)
+    end = np.minimum(np.maximum((number * _WIDTH).astype(int), number + _LEAST_WIDTH), n)
     return np.asarray(np.exp((total[:, end] - total[:, begin]) / np.maximum(end - begin, 1)))
 
 
@@ -112,7 +112,7 @@ def _merged(lines: list[tuple[float, float]], width: float) -> list[float]:
     """Return the frequencies of lines, the highest first, one of those within a width."""
     frequencies: list[float] = []
     for _, frequency in lines:
-        if all(abs(frequency - other) > width for other in frequencies):
+        if all(abs(frequency - stronger) > width for stronger in frequencies):
             frequencies.append(frequency)
     return frequencies
 

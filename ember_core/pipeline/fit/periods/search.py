@@ -205,11 +205,11 @@ class _Search:
 
     def _is_overtone(self, period: Period, known: Sequence[Period]) -> bool:
         """Return True for a low multiple of a known period that explains little beside it."""
-        for other in known:
-            ratio = round(period.seconds / other.seconds)
-            drift = abs(ratio / period.seconds - 1.0 / other.seconds) * self._span_us * 1e-6
+        for known_period in known:
+            ratio = round(period.seconds / known_period.seconds)
+            drift = abs(ratio / period.seconds - 1.0 / known_period.seconds) * self._span_us * 1e-6
             if 2 <= ratio <= OVERTONES and drift < 1.0:
-                return period.share < OVERTONE_SHARE * other.share
+                return period.share < OVERTONE_SHARE * known_period.share
         return False
 
 

@@ -46,13 +46,13 @@ def fit_unseen(
         return {}
     if not is_long_enough([len(series[k].time_us) for k in known], pipeline.config):
         return {}
-    own = {name: value[known] for name, value in scales.first.items()}
+    known_state = {name: value[known] for name, value in scales.first.items()}
     residuals = scales.residuals
     begin_as_fleet(
-        pipeline, [series[k] for k in known], [residuals[k] for k in known], own, new_state
+        pipeline, [series[k] for k in known], [residuals[k] for k in known], known_state, new_state
     )
     confidence = rehearse(
-        pipeline, [series[k] for k in known], own, new_state, [marks.rows[k] for k in known]
+        pipeline, [series[k] for k in known], known_state, new_state, [marks.rows[k] for k in known]
     )
     by_age = {
         str(age): [round(float(c), 3) for c in groups]

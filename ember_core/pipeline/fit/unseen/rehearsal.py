@@ -107,9 +107,9 @@ def rehearse(
     arrival, channels = pipeline.arrival, pipeline.channels
     arrival.assign({"confidence": np.ones_like(arrival.confidence)})
     plays = Plays.of(series, marks)
-    own = {name: value[plays.owner] for name, value in key_state.items()}
-    new = without_own(new_state, own, len(series))
-    usual, usual_ratios = _run(pipeline, own, plays)
+    played_state = {name: value[plays.owner] for name, value in key_state.items()}
+    new = without_own(new_state, played_state, len(series))
+    usual, usual_ratios = _run(pipeline, played_state, plays)
     counts = ~plays.marked[..., None]
     usual = np.where(counts, usual, 0.0)
     event_confidence = np.ones((len(AGES), usual.shape[2]))
