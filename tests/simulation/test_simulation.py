@@ -13,7 +13,6 @@ BUGS = sorted((Path(__file__).parent / "bugs").glob("*.patch"))
 # Found after hundreds of schedules: in the first, for one, two workers must write the same key,
 # and the wrong one last.
 LONG = {
-    "control_used_before_noted",
     "load_without_merge",
     "model_change_not_written",
     "no_fencing",
