@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import msgspec
+
+from ember_core.data.sources import Remark
 
 from .control import ControlSet, Feedback
 from .control.rules import Rule
@@ -161,6 +163,33 @@ def compare(before: Iterable[Event], after: Iterable[Event], control: ControlSet
             "kept": len(named) - added,
         }
     return RuleChanges(first, second, gone, new, acted)
+
+
+def unmatched_rules(
+    control: ControlSet, topic: str, keys: Collection[str], channels: Sequence[str]
+) -> list[Remark]:
+    """Return a remark for each rule that is for no key, or for no channel, of some telemetry.
+
+    Args:
+        control: The rules.
+        topic: Name of the stream in events.
+        keys: Keys of the telemetry, as text.
+        channels: Channels of the model.
+    """
+    remarks = []
+    for name, rule in control.rules:
+        if not rule.channel_indices(channels):
+            fault = f"no channel. Expected some of: {', '.join(channels[:8])}"
+            patterns = rule.channels
+        elif not any(rule.is_for_key(topic, key) for key in keys):
+            some = ", ".join(sorted(keys)[:8])
+            fault = f"no key. Expected some of these keys of topic {topic}: {some}"
+            patterns = (*rule.keys, *rule.topics)
+        else:
+            continue
+        text = f"rule {name} is for {fault}. Received: {', '.join(patterns)}"
+        remarks.append(Remark("unmatched_rule", text))
+    return remarks
 
 
 def change_lines(changes: RuleChanges, most: int = 20) -> Sequence[str]:
