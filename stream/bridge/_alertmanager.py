@@ -12,7 +12,7 @@ from stream.settings import AlertmanagerSection
 
 from ._alerts import Alert, AlertTable
 from ._http import BackOff, Endpoint, NotAcceptedError, Result, UnavailableError, authorization
-from ._messages import link_of, rfc3339_of
+from ._messages import link_to, rfc3339_of
 from ._receiver import Receiver
 
 log = structlog.stdlib.get_logger("ember")
@@ -89,7 +89,7 @@ class Alertmanager(Receiver):
             "endsAt": rfc3339_of(alert.ends or expiry),
         }
         if self._link:
-            entry["generatorURL"] = link_of(self._link, alert.labels)
+            entry["generatorURL"] = link_to(alert, self._link)
         grown = (
             {**alert.labels, "escalation": channel, **self._settings.labels}
             for channel in alert.escalations

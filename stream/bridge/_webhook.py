@@ -10,7 +10,7 @@ from stream.settings import WebhookSection
 from ._alerts import Alert
 from ._groups import Group
 from ._http import Endpoint, Result, authorization
-from ._messages import link_of, rfc3339_of
+from ._messages import link_to, rfc3339_of
 from ._receiver import GroupReceiver, require
 
 _MOST_ALERTS = 1_000
@@ -63,7 +63,7 @@ class Webhook(GroupReceiver):
             "groupLabels": group.labels,
             "commonLabels": _common(entry["labels"] for entry in alerts),
             "commonAnnotations": _common(entry["annotations"] for entry in alerts),
-            "externalURL": link_of(self._link, _common(entry["labels"] for entry in alerts)),
+            "externalURL": link_to(listed[0], self._link),
             "alerts": alerts,
         }
 
@@ -74,7 +74,7 @@ class Webhook(GroupReceiver):
             "annotations": alert.annotations,
             "startsAt": rfc3339_of(alert.starts),
             "endsAt": _NO_END if alert.ends is None else rfc3339_of(alert.ends),
-            "generatorURL": link_of(self._link, alert.labels),
+            "generatorURL": link_to(alert, self._link),
             "fingerprint": alert.fingerprint,
         }
 

@@ -150,11 +150,7 @@ def test_settings_are_checked(settings: dict[str, str], sentence: str) -> None:
 def test_the_link_belongs_to_all_receivers() -> None:
     with pytest.raises(SettingsError, match="link"):
         Settings.load(alerts={"link": "grafana"})
-<<<<<<< HEAD
     with pytest.raises(SettingsError, match=r"`alertmanager\.link` is not a setting"):
-=======
-    with pytest.raises(SettingsError, match=r"`alertmanager.link` is not a setting"):
->>>>>>> w-incidents
         Settings.load(alertmanager={"link": "https://a.example"})
 
 

@@ -69,7 +69,7 @@ def test_a_digest_has_three_parts(smtp: FakeSmtp, pem: Path) -> None:
         ),
     ]
     mail = smtp.mails[-1]
-    assert mail["Subject"] == "Ember: 2 began, 2 firing, 2 resolved"
+    assert mail["Subject"] == "Ember: 1 began, 2 firing, 2 resolved"
     assert mail["To"] == "a@plant.example, b@plant.example"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert len(smtp.recipients[-1]) == 2
