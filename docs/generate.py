@@ -29,6 +29,7 @@ from stream.engine.state.layout import (
     RowLayout,
     WindowSpec,
     channel_fields,
+    control_fields,
     engine_fields,
     pause_fields,
 )
@@ -130,6 +131,15 @@ def recipe_fields() -> str:
     return table(("field", "type", "for each channel with", "what it holds"), rows)
 
 
+def document_fields() -> str:
+    """Fields that a row has besides for documents of operators."""
+    rows = (
+        (f"`{f.name}`", f"`{f.dtype[1:]}`", " x ".join(map(str, f.shape)) or "1", f.doc)
+        for f in control_fields(len(CHANNELS))
+    )
+    return table(("field", "type", "shape", "what it holds"), rows)
+
+
 def settings() -> str:
     """Every setting of every section."""
     schema = json_schema()
@@ -209,6 +219,7 @@ PARTS = {
     "row-layout": row_layout,
     "window-fields": window_fields,
     "recipe-fields": recipe_fields,
+    "document-fields": document_fields,
     "settings": settings,
     "metrics": lambda: metrics(Metrics(["telemetry"])),
     "host-metrics": host_metrics,

@@ -30,8 +30,10 @@ def feedback_of(
     own = bodies[0]
     labels = own.get("labels") or {}
     key, topic = str(labels.get("key", "")), str(labels.get("topic", ""))
+    time = str((own.get("window") or {}).get("start") or own.get("startsAt"))
     if verdict != "false-alarm":
-        return Feedback(event=event, verdict=verdict, key=key, topic=topic, note=note)
+        time = time if verdict == "normal-now" else ""
+        return Feedback(event=event, verdict=verdict, key=key, topic=topic, note=note, time=time)
     name, top = str(labels.get("alertname", "")), own.get("top_channels") or []
     if name in _UNMARKED or not top:
         raise UserError(
@@ -50,6 +52,6 @@ def feedback_of(
         note=note,
         above=tuple(c["name"] for c in blamed if c["direction"] == "above"),
         below=tuple(c["name"] for c in blamed if c["direction"] == "below"),
-        time=str((own.get("window") or {}).get("start") or own.get("startsAt")),
+        time=time,
         excess=round(max(peak - float(own.get("threshold") or 0.0), 0.0), 3),
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import msgspec
 
-from .control import ControlSet
+from ember_core.data.sources import Remark
+
+from .control import ControlSet, Feedback
 from .control.rules import Rule
 from .event_times import parse_time
 from .records import Event
@@ -148,15 +150,46 @@ def compare(before: Iterable[Event], after: Iterable[Event], control: ControlSet
     gone = [page for page in first if not any(map(page.overlaps, second))]
     new = [page for page in second if not any(map(page.overlaps, first))]
     acted = {}
-    for name, rule in control.rules:
+    for document in control.documents:
+        body = document.body
+        if not isinstance(body, Rule | Feedback):
+            continue
+        name = document.name if isinstance(body, Rule) else document.key
         named = [page for page in second if name in page.rules]
         added = sum(page in new for page in named)
         acted[name] = {
-            "gone": sum(_is_for(rule, page) for page in gone),
+            "gone": sum(_is_for(body, page) for page in gone),
             "new": added,
             "kept": len(named) - added,
         }
     return RuleChanges(first, second, gone, new, acted)
+
+
+def unmatched_rules(
+    control: ControlSet, topic: str, keys: Collection[str], channels: Sequence[str]
+) -> list[Remark]:
+    """Return a remark for each rule that is for no key, or for no channel, of some telemetry.
+
+    Args:
+        control: The rules.
+        topic: Name of the stream in events.
+        keys: Keys of the telemetry, as text.
+        channels: Channels of the model.
+    """
+    remarks = []
+    for name, rule in control.rules:
+        if not rule.channel_indices(channels):
+            fault = f"no channel. Expected some of: {', '.join(channels[:8])}"
+            patterns = rule.channels
+        elif not any(rule.is_for_key(topic, key) for key in keys):
+            some = ", ".join(sorted(keys)[:8])
+            fault = f"no key. Expected some of these keys of topic {topic}: {some}"
+            patterns = (*rule.keys, *rule.topics)
+        else:
+            continue
+        text = f"rule {name} is for {fault}. Received: {', '.join(patterns)}"
+        remarks.append(Remark("unmatched_rule", text))
+    return remarks
 
 
 def change_lines(changes: RuleChanges, most: int = 20) -> Sequence[str]:
@@ -184,8 +217,11 @@ def _page_text(page: Page) -> str:
     return " ".join(filter(None, (page.start, page.key, page.name, channels)))
 
 
-def _is_for(rule: Rule, page: Page) -> bool:
-    """Return whether a rule may have taken a page away."""
-    if not rule.judges or not rule.is_for_key(page.topic, page.key):
+def _is_for(body: Rule | Feedback, page: Page) -> bool:
+    """Return whether a rule, or a mark of a false alarm, may have taken a page away."""
+    if isinstance(body, Feedback):
+        marked = {*body.above, *body.below} & {*page.channels}
+        return (body.topic, body.key) == (page.topic, page.key) and bool(marked)
+    if not body.judges or not body.is_for_key(page.topic, page.key):
         return False
-    return not page.channels or bool(rule.channel_indices(page.channels))
+    return not page.channels or bool(body.channel_indices(page.channels))

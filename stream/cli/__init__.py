@@ -28,7 +28,7 @@ _COMMANDS = {
     "simulate": "Send the telemetry of a simulated fleet with faults.",
     "tail": "Follow anomalies, triggers, incidents or dead letters.",
     "explain": "Explain an event: rarity, channels, episode.",
-    "feedback": "Say that an event was a false alarm, or real.",
+    "feedback": "Say that an event was a false alarm, real, or is normal now.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }
 _MODULES = {"doctor": "doctor.command", "init": "init.command"}

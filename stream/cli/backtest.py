@@ -22,7 +22,7 @@ from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.remarks import backtest_remarks
 from stream.report import render
-from stream.rule_trial import change_lines, compare
+from stream.rule_trial import change_lines, compare, unmatched_rules
 from stream.settings import Settings
 from stream.tools.record_schemes import topics_of
 from stream.types import CodecName
@@ -142,11 +142,13 @@ def backtest(
     files = not options.key and set(dataset.keys) <= _file_keys(data)
     dataset, renamed = _with_key(dataset, fleet, as_key, files=files)
     control = NO_CONTROL if rules is None else read_documents(rules)
+    input_topic = topic or _topic_of(data, settings)
+    stream = settings.stream_names.get(input_topic, input_topic)
     replay = partial(
         run,
         fleet,
         dataset,
-        topic=topic or _topic_of(data, settings),
+        topic=input_topic,
         stream_names=settings.stream_names,
         window=spec,
         limits=limits,
@@ -164,6 +166,8 @@ def backtest(
                 head = json_.dumps({"id": e.id, "kind": e.kind, "key": key})
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
     remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=files)]
+    keys = [key_text(key) for key in dataset.keys]
+    remarks += unmatched_rules(control, stream, keys, fleet.channels)
     print_remarks(remarks)
     summary: dict[str, Any] = {
         "records": sum(result.counts.values()),

@@ -23,7 +23,7 @@ _NAME_DIGITS = 16
 
 def feedback(
     event_id: str,
-    verdict: Literal["false-alarm", "real"],
+    verdict: Literal["false-alarm", "real", "normal-now"],
     /,
     *,
     note: str = "",
@@ -34,14 +34,15 @@ def feedback(
     json: bool = False,
     source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
-    """Say that an event was nothing, or that it was real; running workers take it over.
+    """Say that an event was nothing, real, or is usual now; running workers take it over.
 
     After false-alarm the key needs more of the same, in these channels and directions, before it
-    fires again. That fades with a half-life of 30 days. `ember control remove` takes it back.
+    fires again. That fades with a half-life of 30 days. `ember control remove` takes it back. With
+    normal-now the key takes its present level and spread as usual at once, and its episode ends.
 
     Args:
         event_id: Id of the event, or its first digits, as `ember tail --json` shows it.
-        verdict: false-alarm, or real: a label for backtests and training only.
+        verdict: false-alarm, normal-now, or real: a label for backtests and training only.
         note: Note for others.
         author: Author. Default: the user of this process.
         events: File of `ember backtest --events` to search instead of the topics.

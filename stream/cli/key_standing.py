@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ember_core.pipeline.arrival import SURE_ROWS
+from stream.records import rfc3339
 
 _DEFAULTS = {"warmup_score": 500.0, "warmup_alarm": 2_000.0, "quiet_rows": 128.0, "max_gap": 10.0}
 
@@ -30,6 +31,12 @@ def standing(
         f"Channel {names.get(i, i)} is missing, for {missing_rows[i]:,} rows."
         for i in gone_channels
     ]
+    for side, opened in zip(("above", "below"), fields.get("limit_open") or [], strict=False):
+        sentences += [
+            f"Channel {names.get(i, i)} is {side} its limit, since {rfc3339(since)}."
+            for i, since in enumerate(opened)
+            if since
+        ]
     never = [i for i, gap in enumerate(fields.get("usual_gap") or []) if not gap]
     if never and rows:
         listed = ", ".join(str(names.get(i, i)) for i in never[:8])

@@ -29,7 +29,7 @@ from .partitions import OwnedPartitions
 from .profiles import Profiles, only_model
 from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
-from .rules_effect import RulesInForce, has_limits
+from .rules_effect import RulesInForce, needs_fields
 from .shadow import Comparison, check_candidate
 from .step import Limits, Stepper
 
@@ -70,7 +70,7 @@ class Engine(OwnedPartitions):
     ) -> None:
         self.control = control
         self._window, self._limits = window or WindowSpec(), limits or Limits()
-        self._hard_limits = self._limits.hard_limits or has_limits(control.rules)
+        self._hard_limits = self._limits.hard_limits or needs_fields(control)
         super().__init__(spill, stream_names)
         keep_freed_memory()
         self._use(model, self._new_store(model))
@@ -181,7 +181,7 @@ class Engine(OwnedPartitions):
             control: Documents of operators; may be none.
         """
         self.control = control
-        if has_limits(control.rules) and not self._hard_limits:
+        if needs_fields(control) and not self._hard_limits:
             self._hard_limits = True  # rows get the fields for them
             self._move_to(self.model, ())
         else:

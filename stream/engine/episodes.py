@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import FleetModel, Pipeline
 from stream.engine.state.given_up import SENT, UNSENT, given_up
 from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
@@ -203,6 +203,28 @@ class Episodes:
         elif decision.resolves[k]:
             event = self._open_episode(keys, row, event_row, resolved=True, reason="evidence")
             batch.events.append(PlacedEvent(line, _ROW, event))
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Pipeline of the model."""
+        return self._pipeline
+
+    def emit_normal_now(self, batch: StepBatch, row: int, line: int, time_us: int) -> None:
+        """Resolve the open episode of a key whose present is usual from now on.
+
+        Args:
+            batch: The batch.
+            row: Row of `batch.keys` of the key.
+            line: Line with which that counts.
+            time_us: Its time.
+        """
+        keys = batch.keys
+        if not keys.fields["firing"][row] or keys.fields["stale"][row]:
+            return
+        event_row = self._event_row(keys, row, time_us)
+        event = self._open_episode(keys, row, event_row, resolved=True, reason="normal_now")
+        batch.events.append(PlacedEvent(line, _RETURN, event))
+        keys.fields["episode_rows"][row] = 0
 
     def _emit_idle_until(self, batch: StepBatch, row: int, line: int) -> None:
         """Emit the idle times and returns of a key that lie before one of its lines.

@@ -60,6 +60,9 @@ class EventRow:
 class EventBuilder:
     """Makes the events of one model.
 
+    Attributes:
+        channels: Channels of the model.
+
     Args:
         model: The model that scores.
     """
@@ -68,7 +71,7 @@ class EventBuilder:
         self._pipeline = model.pipeline
         self._ref = ModelRef(name=model.name, version=model.version, sha256=model.sha256)
         config = model.pipeline.config
-        self._channels = config.channels
+        self.channels = self._channels = config.channels
         if config.windows == "exponential":
             self._size = round(2 * max(config.half_lives))
             self._strides = [round(h) for h in config.half_lives]
@@ -156,6 +159,7 @@ class EventBuilder:
         summary = {
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
             "escalation": "is worse than before",
+            "normal_now": "is as usual, an operator says",
             "episode_stale": "fell silent while it fired",
             "episode_returned": "sends again and still fires",
             "key_stale": "has fallen silent",
@@ -167,7 +171,7 @@ class EventBuilder:
             labels=labels,
             annotations=self._annotations(row, explanation, summary),
             starts_at=rfc3339(started_us),
-            ends_at=rfc3339(row.time_us) if resolved else None,
+            ends_at=rfc3339(max(row.time_us, started_us)) if resolved else None,
             fingerprint=fingerprint(labels),
             threshold=threshold,
             reason=_PUBLISHED.get(reason, reason),
@@ -240,7 +244,7 @@ class EventBuilder:
                 "summary": f"{key_text(row.key)} {name} {summary}",
                 "description": f"Rules: {', '.join(change.rules) or 'none'}.",
             },
-            starts_at=rfc3339(row.time_us if change.is_open else change.since_us),
+            starts_at=rfc3339(change.since_us),
             ends_at=None if change.is_open else rfc3339(row.time_us),
             fingerprint=fingerprint(labels),
             threshold=0.0 if bound is None else bound,

@@ -26,6 +26,7 @@ class GivingUp:
 
     def __init__(self, store: Store, events: EventBuilder) -> None:
         self._store, self._events = store, events
+        self._number_of = {name: number for number, name in enumerate(events.channels)}
 
     def resolve(self, part: Partition, protected: NDArray[np.int64] = _NO_SLOTS) -> list[Event]:
         """Resolve the given-up alerts of a partition, and let the next checkpoint write their rows.
@@ -71,9 +72,11 @@ class GivingUp:
         events, episode = list[Event](), given_up.episode
         if episode is not None:
             peak = Explanation([], [], [], [])
-            if episode.channels:
-                which, share, value, expected = map(list, zip(*episode.channels, strict=True))
-                peak = Explanation(which, share, value, expected)
+            # Its row may be of another model, whose channels this one does not have.
+            known = [entry for entry in episode.channels if entry[0] in self._number_of]
+            if known:
+                names, share, value, expected = map(list, zip(*known, strict=True))
+                peak = Explanation([self._number_of[n] for n in names], share, value, expected)
             events.append(
                 self._events.given_up(
                     row,

@@ -17,7 +17,7 @@ from ember_core.pipeline import FleetModel, GroupMotor, Observation, PageRates
 from ember_core.pipeline.evidence import by_side
 from ember_core.pipeline.left_out import LeftOut
 from ember_core.pipeline.pipeline import ChannelRows
-from stream.control import ControlSet
+from stream.control import ControlSet, Feedback
 from stream.control.rules import Rule
 from stream.engine.state.table import Store
 from stream.keys import key_text
@@ -85,8 +85,7 @@ class RulesInForce:
         effect = self._effects.pop(control.digest, None)
         if effect is None:
             self._count += 1
-            marks = MarksOfKeys(control, self._model.channels)
-            effect = RulesEffect(control.rules, marks, self._model, self._count * _NUMBERS)
+            effect = RulesEffect(control, self._model, self._count * _NUMBERS)
             while len(self._effects) >= _KEPT_SETS:
                 del self._effects[next(iter(self._effects))]
         self._effects[control.digest] = effect
@@ -96,21 +95,18 @@ class RulesInForce:
 class RulesEffect:
     """Rules in force, for one model.
 
+    Attributes:
+        control: Documents that they are from.
+
     Args:
-        rules: Rules by name.
-        marks: Marks of false alarms.
+        control: Documents of operators.
         model: The model.
         first: First number of its sets of rules in the slots of keys; other effects have others.
     """
 
-    def __init__(
-        self,
-        rules: Sequence[tuple[str, Rule]],
-        marks: MarksOfKeys,
-        model: FleetModel,
-        first: int,
-    ) -> None:
-        self._first, self._marks = first, marks
+    def __init__(self, control: ControlSet, model: FleetModel, first: int) -> None:
+        self.control, self._first = control, first
+        self._marks, rules = MarksOfKeys(control, model.channels), control.rules
         self._rules, self._model, self._pipeline = sorted(rules), model, model.pipeline
         self._channels = tuple(model.pipeline.config.channels)
         nothing = KeyRules([], self._channels)
@@ -404,6 +400,10 @@ def _weighted(shares: NDArray[np.float32], numbers: NDArray[np.float32]) -> NDAr
     return total
 
 
-def has_limits(rules: Sequence[tuple[str, Rule]]) -> bool:
-    """Return whether a rule has a hard limit."""
-    return any(rule.limit is not None for _, rule in rules)
+def needs_fields(control: ControlSet) -> bool:
+    """Return whether documents need fields in the rows of keys: hard limits, and `normal-now`."""
+    return any(
+        (isinstance(body, Rule) and body.limit is not None)
+        or (isinstance(body, Feedback) and body.verdict == "normal-now")
+        for body in (document.body for document in control.documents)
+    )

@@ -30,6 +30,7 @@ from .expiry import Expiry
 from .hard_limits import HardLimits, LimitChange
 from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
+from .normal_now import NormalNow
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
@@ -99,6 +100,7 @@ class Stepper:
         """Judge by other rules of operators from the next record on."""
         self._rules = self._episodes.rules = rules
         self._hard_limits = HardLimits(rules, self._pipeline.config.channels)
+        self._normal_now = NormalNow(rules.control, self._store, self._episodes)
 
     def admit(
         self, parts: Sequence[tuple[Partition, int]], decoded: Decoded, slice_offsets: SliceOffsets
@@ -123,6 +125,7 @@ class Stepper:
         for slices in self._batches(admitted, result):
             lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
             batch = self._assemble(admitted, lines)
+            self._normal_now.apply(batch)
             observed = None
             if batch.new_lines.size:
                 fields = batch.keys.fields
@@ -192,10 +195,11 @@ class Stepper:
         else:
             batches = iter([admitted.slices] if admitted.slices else [])
         for slices in batches:
-            if self._silent is None:
-                yield slices
-            else:
-                yield from self._silent.batches(admitted, slices)
+            for cut_slices in self._normal_now.batches(admitted, slices):
+                if self._silent is None:
+                    yield cut_slices
+                else:
+                    yield from self._silent.batches(admitted, cut_slices)
 
     def _assemble(
         self, admitted: Admitted, samples: Sequence[tuple[Partition, Indices]]

@@ -181,7 +181,7 @@ class Schedule:
         if self._control is not None:
             for _ in range(rng.randrange(1, 5)):
                 write = partial(self._write_control, self._control, rng.randrange(4))
-                machine.at(rng.random() * 6.0, write)
+                machine.at(rng.random() * rng.choice((1.0, 2.0, 6.0)), write)
 
     def _plan_models(self) -> None:
         """Let models be published: one now, others later, some of them at one time."""
@@ -215,8 +215,12 @@ class Schedule:
             self.machine.after(self.rng.random(), partial(self._read_control, process, worker))
 
     def _read_control(self, process: Process, worker: Worker) -> None:
-        if process in self._live:
-            process.call_soon(worker.follow_control)
+        if process not in self._live:
+            return
+        process.call_soon(worker.follow_control)
+        if self.faults > 0 and self.rng.random() < 0.4:  # soon after, where it matters most
+            self.faults -= 1
+            process.on_fuse, process.fuse = process.kill, self.rng.randrange(400)
 
     def _produce(self, log: Log, key: bytes, value: bytes) -> None:
         self._to_come -= 1

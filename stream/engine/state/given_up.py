@@ -29,14 +29,14 @@ class OpenEpisode:
         start_us: Event time it began.
         peak: Largest severity.
         rows: Its rows so far.
-        channels: Top channels of the peak by share, value and expected value, by number; empty
-            where their numbers mean other channels now.
+        channels: Top channels of the peak: name, share, value and expected value; empty where it
+            is their channels that changed.
     """
 
     start_us: int
     peak: float
     rows: int
-    channels: tuple[tuple[int, float, float, float], ...] = ()
+    channels: tuple[tuple[str, float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def given_up(
     episode, stale_since, missing = None, None, list[tuple[str, int]]()
     is_firing = "firing" in fields and fields["firing"][row] and not is_idle
     if is_firing and (kept is None or "firing" not in kept or not kept["firing"][row]):
-        episode = _episode(fields, row, with_channels=reason != "channels")
+        episode = _episode(fields, row, () if reason == "channels" else channels)
     if is_idle == SENT and (kept is None or kept["stale"][row] != SENT):
         stale_since = int(fields["stale_since"][row])
     if "channel_gone" in fields:
@@ -138,15 +138,19 @@ def _limits(
     )
 
 
-def _episode(fields: Mapping[str, Any], row: int, *, with_channels: bool) -> OpenEpisode:
+def _episode(fields: Mapping[str, Any], row: int, channels: tuple[str, ...]) -> OpenEpisode:
     columns = [fields[f"peak_{name}"][row] for name in ("channel", "share", "value", "expected")]
     peak = zip(*(column.tolist() for column in columns), strict=True)
-    channels = tuple(entry for entry in peak if entry[0] >= 0)[:TOP] if with_channels else ()
+    named = [
+        (_name(channels[channel]), *numbers)
+        for channel, *numbers in peak
+        if 0 <= channel < len(channels)
+    ]
     return OpenEpisode(
         start_us=int(fields["episode_start"][row]),
         peak=float(fields["peak_severity"][row]),
         rows=int(fields["episode_rows"][row]),
-        channels=channels,
+        channels=tuple(named[:TOP]),
     )
 
 

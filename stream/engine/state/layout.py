@@ -147,8 +147,8 @@ def channel_fields(channels: int) -> tuple[StateField, ...]:
     )
 
 
-def limit_fields(channels: int) -> tuple[StateField, ...]:
-    """Return the fields of hard limits: rules may change without another layout."""
+def control_fields(channels: int) -> tuple[StateField, ...]:
+    """Return the fields of operators' documents, which may change without another layout."""
     c, measured = channels, Role.MEASURED
     opened = "time since when the open alert's limit is broken, above and below; 0: none is open"
     since = "time since when that limit is broken, microseconds"
@@ -156,6 +156,7 @@ def limit_fields(channels: int) -> tuple[StateField, ...]:
         StateField("limit_open", "<i8", (2, c), opened, measured),
         StateField("limit_since", "<i8", (2 * c,), since, measured),
         StateField("limit_mark", "<u4", (2 * c,), "marks of broken limits with a `for`", measured),
+        StateField("normal_now", "<i8", (), "time of the newest `normal-now`", Role.POSITION),
     )
 
 

@@ -22,8 +22,8 @@ from .layout import (
     RowLayout,
     WindowSpec,
     channel_fields,
+    control_fields,
     engine_fields,
-    limit_fields,
     pause_fields,
 )
 from .migration import RowMigrator, mark_of
@@ -77,7 +77,7 @@ class Store:
         own_fields = engine_fields(len(self.plan.sampled), window, self.plan.uses)
         followed = channel_fields(len(model.channels)) if missing_channels else ()
         paused = pause_fields() if stale_intervals > 0 else ()
-        limited = limit_fields(len(model.channels)) if hard_limits else ()
+        limited = control_fields(len(model.channels)) if hard_limits else ()
         self.layout = RowLayout((*fields, *own_fields, *followed, *paused, *limited))
         self.channels = model.identity
         self.model, self.model_mark = model.sha256, mark_of(model.sha256)

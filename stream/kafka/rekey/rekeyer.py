@@ -253,7 +253,7 @@ class Rekeyer:
             await asyncio.sleep(_GATHER_SECONDS)
 
     async def _switch(self) -> None:
-        """Use the other codecs, and read waiting records again: their schemas are not known to them."""
+        """Use the other codecs, and read waiting records again: these do not know their schemas."""
         async with self._busy:
             await self._finish()
             self._codecs = self._next_codecs

@@ -114,23 +114,26 @@ class PartitionControls:
         self._held.pop(tp, None)
         meta, current = self._engine.meta(tp), self._source.current
         noted = meta.control_digest
-        self._used[tp] = current
-        if noted == current.digest and (meta.control_epochs or isinstance(self._source, NoControl)):
-            return
+        control = current
+        follows = not isinstance(self._source, NoControl)
+        # One that has noted its documents may have gone on, and died before it committed.
+        begun = not fresh or bool(meta.control_epochs)
+        if follows and self._repeats and begun and self._positions.position(tp) < end:
+            # Also where the noted documents are the present ones: these may change meanwhile.
+            found = current if noted == current.digest else self._source.find(noted)
+            if found is not None:
+                control, self._held[tp] = found, end
+            else:
+                log.warning(
+                    "%s-%d: the documents %s of its last records are not in the control topic any "
+                    "more; events that are sent again may differ.",
+                    *tp,
+                    noted[:_SHORT],
+                )
+        self._used[tp] = control
         # Even no documents are noted: the owner after this one has to know that none were used.
-        repeats = self._repeats and not fresh and self._positions.position(tp) < end
-        if repeats and noted != current.digest:
-            former = self._source.find(noted)
-            if former is not None:
-                self._used[tp], self._held[tp] = former, end
-                return
-            log.warning(
-                "%s-%d: the documents %s of its last records are not in the control topic any "
-                "more; events that are sent again may differ.",
-                *tp,
-                noted[:_SHORT],
-            )
-        self._note([tp], current)
+        if noted != control.digest or (follows and not meta.control_epochs):
+            self._note([tp], control)
 
     def drop(self, tp: TP) -> None:
         """Forget a partition that is given back."""
@@ -143,7 +146,10 @@ class PartitionControls:
 
     def on_processed(self, tps: Iterable[TP]) -> None:
         """Take note of partitions whose position has moved."""
-        if self._held and any(self._is_ready(tp) for tp in tps if tp in self._held):
+        ready = [tp for tp in tps if tp in self._held and self._is_ready(tp)]
+        for tp in ready:
+            del self._held[tp]
+        if ready:
             self._due.set()
 
     def note_at_end(self, tps: Collection[TP]) -> None:

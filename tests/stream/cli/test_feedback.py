@@ -47,6 +47,29 @@ def test_a_false_alarm_is_tried_in_a_backtest(
     changes = json.loads(out)["rules"]
     assert [(p["key"], *p["channels"]) for p in changes["gone"]] == [("a", "heat")] * 2
     assert changes["new"] == []
+    ((name, acted),) = changes["rules"].items()
+    assert (name, acted["gone"]) == (f"feedback/{first[:16]}", 2)
+
+
+def test_normal_now_has_the_time_of_the_event(
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+) -> None:
+    """And a backtest ends the episode with that reason."""
+    assert ember(capsys, *backtest(folder, "--events", "e.jsonl"))[0] == 0
+    first = triggers(Path("e.jsonl"))[0]
+    options = ("--events", "e.jsonl", "--toml")
+    code, out, err = ember(capsys, "feedback", first["id"], "normal-now", *options)
+    assert code == 0, err
+    (table,) = tomllib.loads(out)["feedback"]
+    assert (table["time"], table["key"]) == (first["body"]["window"]["start"], first["key"])
+    # A minute later: the event itself is still told.
+    later = table["time"][:-3] + "59Z"
+    Path("marks.toml").write_text(out.replace(table["time"], later))
+    more = ("--rules", "marks.toml", "--events", "n.jsonl")
+    assert ember(capsys, *backtest(folder, *more))[0] == 0
+    reasons = [e["body"]["reason"] for e in triggers(Path("n.jsonl")) if e["key"] == first["key"]]
+    assert reasons[:2] == ["evidence", "normal_now"]
 
 
 def test_real_is_a_label(

@@ -44,3 +44,9 @@ def test_missing_channels_and_open_alerts_are_named(stale):
         "Never came: flow.",
         "Not carried forward any more, and taken at its mean: fan.",
     ]
+
+
+def test_open_limits_are_named():
+    fields = {"rows": 9, "limit_open": [[0, 1_767_225_600_000_000], [0, 0]]}
+    sentences = standing(fields, ("cpu", "disk"), {})
+    assert "Channel disk is above its limit, since 2026-01-01T00:00:00Z." in sentences

@@ -96,6 +96,24 @@ def test_backtest_says_what_rules_change(
     assert "rule heat: pages 2 gone, 0 new, 0 kept" in out
 
 
+def test_backtest_names_rules_that_are_for_nothing(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    """A wrong letter in a pattern must not look like a rule that changes nothing."""
+    (tmp_path / "rules.toml").write_text(
+        '[[rule]]\nname = "heat"\nkeys = ["a"]\nchannels = ["heat"]\nignore = true\n'
+        '[[rule]]\nname = "key"\nkeys = ["wbe-*"]\nignore = true\n'
+        '[[rule]]\nname = "channel"\nchannels = ["haet"]\nignore = true\n'
+        '[[rule]]\nname = "topic"\ntopics = ["elsewhere"]\nignore = true\n'
+    )
+    code, out, err = ember(capsys, *backtest(folder, "--rules", "rules.toml", "--json"))
+    assert code == 0
+    remarks = [r for r in json.loads(out)["remarks"] if r["kind"] == "unmatched_rule"]
+    assert [r["text"].split()[1] for r in remarks] == ["channel", "key", "topic"]
+    assert "rule key is for no key. Expected some of these keys of topic telemetry: a, b" in err
+    assert "Received: haet" in err
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -59,6 +59,17 @@ def test_a_silent_key_fires_once_and_resolves_once(model: FleetModel, size: int)
     same(done, run(model, feed, limits=LIMITS))
 
 
+def test_a_silence_that_a_delayed_record_ends_does_not_end_before_it_began(
+    model: FleetModel,
+) -> None:
+    """Its event time lies before the time at which the key counted as idle."""
+    b = rows_of(b"b", signal(60, 3, 1))
+    feed = [*interleaved(rows_of(b"a", signal(60, 3, 0)), b[:20]), b[20]]
+    fired, back = run(model, feed, limits=LIMITS).triggers(b"b", STALE)
+    assert back["status"] == "resolved"
+    assert back["endsAt"] == back["startsAt"] == fired["startsAt"]
+
+
 @SIZES
 def test_a_key_that_never_returns_stays_silent(model: FleetModel, size: int) -> None:
     feed = interleaved(rows_of(b"a", signal(90, 3, 0)), rows_of(b"b", signal(9, 3, 1)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from ember_core.pipeline import FleetModel
-from stream.engine import Engine, Limits, WindowSpec
+from stream.engine import Engine, Limits, ProfiledEngine, Profiles, WindowSpec
 from stream.records import Event
 from tests.simulation.spill import DictSpill
 from tests.stream.engine.alerts import FAULT, faulty, open_alerts
@@ -44,6 +44,14 @@ def wider(tmp_path_factory: pytest.TempPathFactory) -> FleetModel:
     """One channel more."""
     path = tmp_path_factory.mktemp("bundles") / "wider"
     fit(KNOWN, (*CHANNELS, "noise"), rows=211).save(path)
+    return FleetModel.load(path, backend="numpy")
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> FleetModel:
+    """The first channel only."""
+    path = tmp_path_factory.mktemp("bundles") / "narrow"
+    fit(KNOWN, CHANNELS[:1], rows=211).save(path)
     return FleetModel.load(path, backend="numpy")
 
 
@@ -153,6 +161,22 @@ def test_a_setting_that_is_off_gives_up_its_alerts(model: FleetModel) -> None:
     names = [body["reason"] for body in going_on.triggers(b"b", "EmberKeyStale")]
     assert names == ["returned"]
     assert ("EmberKeyStale", "b", "") not in open_alerts([*done.events, *going_on.events])
+
+
+def test_a_key_of_a_model_with_more_channels_leaves_no_alert_under_profiles(
+    model: FleetModel, narrow: FleetModel
+) -> None:
+    """No model is for it any more; the other one does not know all of its channels."""
+    _, log = begun(model)
+    engine = ProfiledEngine(Profiles([("x-*", narrow)]), None, LIMITS)
+    assert not engine.load(TP, list(log), list(log.values())).damaged
+    assert not engine.migrate(TP).damaged
+    engine.open(TP, engine.meta(TP).absorbed + 1, -1)
+    events = engine.give_up(TP)
+    assert reasons(events)["EmberFiring", "a"] == "model"
+    for event in events:
+        named = {top["name"] for top in body_of(event)["top_channels"]}
+        assert named <= set(narrow.channels)
 
 
 def test_what_stays_open_is_not_resolved(model: FleetModel) -> None:

@@ -100,7 +100,9 @@ def test_for_counts_event_time(model: FleetModel) -> None:
         ("firing", "limit", "below", 7),
         ("resolved", "within_limit", "below", 9),
     ]
-    assert done.triggers(name=NAME)[0]["limit"]["since"] == "2023-11-14T22:14:00Z"
+    firing, resolved = done.triggers(name=NAME)
+    assert firing["limit"]["since"] == "2023-11-14T22:14:00Z"
+    assert firing["startsAt"] == resolved["startsAt"] == firing["limit"]["since"]
 
 
 def test_several_limits_of_a_channel_are_one_alert_and_each_counts(model: FleetModel) -> None:

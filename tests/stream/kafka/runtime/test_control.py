@@ -184,6 +184,33 @@ async def test_a_replay_uses_the_noted_documents_up_to_the_end_at_the_start() ->
     assert rig.noted(ONE) == [(0, FIRST.digest), (63, SECOND.digest)]
 
 
+async def test_documents_that_come_during_a_replay_wait_for_its_end() -> None:
+    """The noted set was the present one at the start, and is not any more."""
+    former = await started(FIRST)
+    rig = Rig(Source(FIRST))
+    rig.assign(ONE, 40, 60, former.written[ONE])
+    rig.source.known.append(SECOND)  # type: ignore[attr-defined]
+    rig.positions.advance(ONE, 59)
+    assert await rig.controls.take_over() == {}
+    assert rig.in_force(ONE) == FIRST
+    rig.positions.advance(ONE, 60)
+    rig.controls.on_processed([ONE])
+    assert await rig.controls.take_over() == {ONE: 60}
+    rig.controls.on_processed([ONE])
+
+
+async def test_a_first_owner_that_died_before_it_committed_may_have_sent_events() -> None:
+    former = await started()
+    rig = Rig(Source(FIRST))
+    rig.engine.attach(ONE)
+    rig.engine.load(ONE, [b"\x00ember.meta"], [former.written[ONE]])
+    rig.positions.start(ONE, 0, -1)
+    rig.controls.open(ONE, 60, fresh=True)
+    assert rig.in_force(ONE) == NO_CONTROL
+    rig.positions.advance(ONE, 60)
+    assert await rig.controls.take_over() == {ONE: 60}
+
+
 async def test_partitions_have_their_own_documents_while_one_is_replayed() -> None:
     former = await started(FIRST)
     rig = Rig(Source(FIRST, SECOND))
