@@ -46,6 +46,7 @@ class Email(Receiver):
 
     name = "email"
     keeps_short = True
+    repeats = False
 
     def __init__(
         self,
@@ -91,8 +92,9 @@ class Email(Receiver):
         ended = [alert for alert in alerts if alert.ends is not None]
         firing = [alert for alert in alerts if alert.ends is None]
         parts = {
-            "Began": [alert for alert in firing if not alert.is_sent],
-            "Goes on": [alert for alert in firing if alert.is_sent],
+            "Began": [a for a in firing if not a.is_sent and not a.acknowledged],
+            "Goes on": [a for a in firing if a.is_sent and not a.acknowledged],
+            "Acknowledged": [alert for alert in firing if alert.acknowledged],
             "Ended": ended,
         }
         mail = EmailMessage(policy=SMTP)
@@ -133,7 +135,8 @@ class Email(Receiver):
         for alert in alerts[:_SHOWN_ALERTS]:
             values = fields_of(alert, self._link)
             template = self._settings.text + (" {link}" if values["link"] else "")
-            lines.append(fill(template, values, escape))
+            note = f" ({escape(alert.acknowledged)})" if alert.acknowledged else ""
+            lines.append(fill(template, values, escape) + note)
         if len(alerts) > _SHOWN_ALERTS:
             lines.append(f"And {len(alerts) - _SHOWN_ALERTS:,} more.")
         return lines

@@ -55,7 +55,7 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
 def counts_of(alerts: Sequence[Alert]) -> dict[str, str]:
     """Return the numbers of the alerts of a message, for its title."""
     firing = [alert for alert in alerts if alert.ends is None]
-    new = [alert for alert in firing if not alert.is_sent]
+    new = [alert for alert in firing if not alert.is_sent and not alert.acknowledged]
     return {
         "firing": f"{len(firing):,}",
         "resolved": f"{len(alerts) - len(firing):,}",

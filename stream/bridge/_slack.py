@@ -164,6 +164,8 @@ class Slack(GroupReceiver):
         link = f"<{_escape_link(values['link'])}>" if values["link"] else ""
         escaped = {name: _escape(value) for name, value in values.items()} | {"link": link}
         text = f"{sign} {fill(self._settings.text, escaped, str)}"
+        if alert.acknowledged:
+            text += f" ({_escape(alert.acknowledged)})"
         if values["link"]:
             suffix = f" <{_escape_link(values['link'])}|details>"
             if len(suffix) < _SECTION_CHARACTERS // 2:
