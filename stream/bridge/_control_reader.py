@@ -42,7 +42,7 @@ class ControlReader:
         self.trouble = ""
 
     def poll(self) -> None:
-        """Take what is new. One that loses sight of the topic keeps the documents it has."""
+        """Take new records. One that loses sight of the topic keeps the documents it has."""
         if not self._topic or self._clock() < self._next_attempt:
             return
         try:

@@ -26,7 +26,7 @@ class _Silence(NamedTuple):
 
 
 class Orders:
-    """What operators have said about alerts.
+    """Silences and acknowledgements in force.
 
     Args:
         control: Documents in force.
