@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from stream.durations import seconds_of
+from stream.key_patterns import bracket_fault
 
 Direction = Literal["above", "below", "both"]
 
@@ -138,6 +139,8 @@ def validate(rule: Rule) -> str:
                 f"A pattern of a rule's {name} is too long. Expected at most "
                 f"{MOST_PATTERN_LENGTH} characters. Received: {len(longest)}."
             )
+        if fault := bracket_fault(patterns):
+            return f"`{name}`: {fault}"
     return _wrong_number(rule) or _wrong_range(rule) or _wrong_limit(rule.limit) or _empty(rule)
 
 

@@ -95,6 +95,7 @@ def test_a_name_that_would_break_its_line_stays_in_it() -> None:
         ("[[rule]]\nname = 'a'", "changes nothing"),
         ("[[rule]]\nname = 'a/b'\nignore = true", "`name`"),
         ("[[silence]]\nname = 'a'\nuntil = 2026-12-01", "`until`"),
+        ("[[silence]]\nname='a'\nuntil=2026-12-01T06:00:00Z\nkeys=['[a']", "`keys`: A pattern"),
         ("[[rule]]\nname='a'\nignore=true\n[[rule]]\nname='a'\nweight=0.5", "rule/a"),
     ],
 )

@@ -53,6 +53,8 @@ def test_each_kind_of_rule_is_valid(text):
         ("ignore = true\nkeys = []", "patterns for its keys"),
         ('ignore = true\nchannels = [""]', "patterns for its channels"),
         (f'ignore = true\ntopics = ["{"x" * 501}"]', "too long"),
+        ('ignore = true\nkeys = ["web", "[abc"]', "`keys`: A pattern has a `[` without"),
+        ('ignore = true\nchannels = ["a[]"]', "Received: 'a[]'"),
         ("min_deviation = -1", "is a size"),
         ("min_relative_deviation = nan", "is a size"),
         ("usual_range = [2, 1]", "do not fall"),
