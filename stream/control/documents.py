@@ -13,6 +13,7 @@ import msgspec
 from stream.errors import UserError
 
 from .bodies import Acknowledgement, Calendar, Feedback, Silence, text_fault
+from .choices import with_choices
 from .rules import Rule, validate
 from .times import time_fault
 
@@ -103,7 +104,8 @@ class Document(
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise ControlError(
                 f"Document {key} cannot be read. Expected JSON with name, author, time and body. "
-                f"Received: {error}. Write it with `ember control apply` of this version."
+                f"Received: {with_choices(error, cls)}. Write it with `ember control apply` of "
+                "this version."
             ) from None
         return document.checked(key)
 

@@ -11,14 +11,14 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from stream.cli.document_files import parse_file
 from stream.cli.init.ask import Questions, is_terminal
 from stream.cli.options import ClusterArgs, ClusterOptions
 from stream.cli.output import message, print_json
 from stream.cli.state import require_yes
 from stream.control import ControlSet, Document
-from stream.control.files import parse, render_one, same
+from stream.control.files import render_one, same
 from stream.counts import plural
-from stream.errors import UserError
 from stream.kafka.control_topic.catalogue import ControlCatalogue
 from stream.kafka.control_topic.publisher import Edit, Stamp, publish
 from stream.settings import Settings
@@ -56,7 +56,9 @@ def apply(
     settings = cluster.settings()
     config_of(settings)
     stamp = Stamp(author or current_user(), reason, now())
-    documents = [document for path in files for document in _read_file(path, stamp)]
+    documents = [
+        document for path in files for document in parse_file(path, stamp.author, stamp.time)
+    ]
     documents_by_key = {document.key: document for document in ControlSet.of(documents).documents}
     catalogue = read(settings)
     pruned = {path.name for path in files} if prune else set[str]()
@@ -92,25 +94,6 @@ def remove(
         for key in dict.fromkeys(keys)
     ]
     _write(settings, edits, Stamp(author or current_user(), reason, now()), yes=yes, json=json)
-
-
-def _read_file(path: Path, stamp: Stamp) -> list[Document]:
-    def include(name: str) -> str:
-        return _text(path.parent / name, "an iCalendar file")
-
-    text = _text(path, "a TOML file with tables such as [[rule]]")
-    return parse(text, path.name, stamp.author, stamp.time, include)
-
-
-def _text(path: Path, expected: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"The file cannot be read: {cause}. Expected {expected}. Received: {str(path)!r}. "
-            "`ember control export` prints the documents in force."
-        ) from None
 
 
 def _edits(
