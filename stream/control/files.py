@@ -139,13 +139,8 @@ def render_one(document: Document) -> str:
 
 
 def same(first: Document, second: Document) -> bool:
-    """Return whether two documents differ in author and time at most."""
-    return (first.key, first.body, first.reason, first.source) == (
-        second.key,
-        second.body,
-        second.reason,
-        second.source,
-    )
+    """Return whether two documents say the same; author, time and file may differ."""
+    return (first.key, first.body, first.reason) == (second.key, second.body, second.reason)
 
 
 def _plain(value: Any) -> Any:

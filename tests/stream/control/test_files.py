@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from stream.control import ControlError, Rule, Silence
@@ -68,12 +69,13 @@ def test_a_file_gives_documents_and_documents_give_it_back() -> None:
     assert parse(render(documents), "ops.toml", "ada", TIME) == documents
 
 
-def test_author_and_time_make_no_other_document() -> None:
+def test_author_time_and_file_make_no_other_document() -> None:
     first, second = parse(TEXT, "ops.toml", "ada", TIME)[:2]
     again = parse(TEXT, "ops.toml", "bob", "2026-12-01T00:00:00Z")[0]
     assert same(first, again)
     assert not same(first, second)
-    assert not same(first, parse(TEXT, "other.toml", "ada", TIME)[0])
+    assert same(first, parse(TEXT, "other.toml", "ada", TIME)[0])
+    assert not same(first, msgspec.structs.replace(first, reason="another"))
 
 
 def test_a_name_that_would_break_its_line_stays_in_it() -> None:
