@@ -10,7 +10,8 @@ from .errors import UserError
 
 _LEAST_SHARE: Final = 0.2
 """Share of the blame from which a channel besides the first one belongs to a mark."""
-_UNMARKED: Final = ("EmberKeyStale", "EmberChannelMissing", "EmberLimit")
+_LIMIT: Final = "EmberLimit"
+_UNMARKED: Final = ("EmberKeyStale", "EmberChannelMissing", _LIMIT)
 
 
 def feedback_of(
@@ -36,10 +37,10 @@ def feedback_of(
         return Feedback(event=event, verdict=verdict, key=key, topic=topic, note=note, time=time)
     name, top = str(labels.get("alertname", "")), own.get("top_channels") or []
     if name in _UNMARKED or not top:
+        mend = "Change its limit" if name == _LIMIT else "Write a rule with ignore = true"
         raise UserError(
             "This event is none of the model, so that no mark changes it. Expected an anomaly or "
-            f"a trigger with channels. Received: {name}. Write a rule with ignore = true, or "
-            "change the limit.",
+            f"a trigger with channels. Received: {name}. {mend}.",
             exit_code=2,
         )
     blamed = [c for i, c in enumerate(top) if i == 0 or c["share"] >= _LEAST_SHARE]

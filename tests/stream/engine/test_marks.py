@@ -142,6 +142,9 @@ def test_feedback_on_what_no_mark_changes_is_refused(model: FleetModel, tmp_path
     values[250:, 1] = np.nan
     events = run_by(model, rows_of(b"a", values), ControlSet()).events
     missing = next(body_of(e) for e in events if b"EmberChannelMissing" in e.body)
-    with pytest.raises(UserError, match="none of the model"):
+    with pytest.raises(UserError, match=r"none of the model.*rule with ignore"):
         feedback_of("x", [missing], "false-alarm")
+    limit = {**missing, "labels": {**missing["labels"], "alertname": "EmberLimit"}}
+    with pytest.raises(UserError, match=r"EmberLimit\. Change its limit"):  # it fires when ignored
+        feedback_of("x", [limit], "false-alarm")
     assert feedback_of("x", [missing], "real").validate() == ""
