@@ -122,7 +122,9 @@ class Document(
         """
         fault = self.validate()
         if fault:
-            raise ControlError(f"Document {key or self.key} cannot be used: {fault}")
+            # A name that is none may have line breaks.
+            name = (key or self.key).encode("unicode_escape").decode()
+            raise ControlError(f"Document {name} cannot be used: {fault}")
         if key and key != self.key:
             raise ControlError(
                 f"Document {key} has the name of another. Expected {key}. Received: {self.key}. "

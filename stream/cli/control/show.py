@@ -151,7 +151,7 @@ def _line(document: Document) -> Text:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(map(_short, value))
     text = clean(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

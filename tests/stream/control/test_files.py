@@ -100,6 +100,7 @@ def test_a_name_that_would_break_its_line_stays_in_it() -> None:
         ("[[rule]]\nname = 'a/b'\nignore = true", "`name`"),
         ("[[silence]]\nname = 'a'\nuntil = 2026-12-01", "`until`"),
         ("[[silence]]\nname='a'\nuntil=2026-12-01T06:00:00Z\nkeys=['[a']", "`keys`: A pattern"),
+        ('[[rule]]\nname="a\\nb"\nignore=true', "rule/a\\nb cannot be used"),
         ("[[rule]]\nname='a'\ndirection='up'", "which is one of above, below, both"),
         (FEEDBACK + "verdict='great'", "which is one of false-alarm, normal-now, real"),
         (FEEDBACK + "verdict='normal now'", "'normal now' - at `$.verdict`, which is one of"),

@@ -54,6 +54,7 @@ def test_each_kind_of_rule_is_valid(text):
         ('ignore = true\nchannels = [""]', "patterns for its channels"),
         (f'ignore = true\ntopics = ["{"x" * 501}"]', "too long"),
         ('ignore = true\nkeys = ["web", "[abc"]', "`keys`: A pattern has a `[` without"),
+        (f"ignore = true\nkeys = {['a'] * 101}", "at most 100. Received: 101."),
         ('ignore = true\nchannels = ["a[]"]', "Received: 'a[]'"),
         ("min_deviation = -1", "is a size"),
         ("min_relative_deviation = nan", "is a size"),
