@@ -6,7 +6,7 @@ Which one it is depends on nothing but the key, so that a replay decides the sam
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
@@ -15,8 +15,31 @@ from numpy.typing import NDArray
 
 from .keys import key_text
 
+_SET = re.compile(r"\[!?+\]?+[^\]]*\]")
+"""Letters in brackets, as `fnmatch` reads them: a `]` in the first place is one of them."""
 _REMEMBERED = 1 << 16
 """Keys whose pattern is remembered: to find it costs about as much as to decode a field."""
+
+
+def bracket_fault(patterns: Iterable[str]) -> str:
+    """Return the fault of a pattern whose `[` has no `]`, as sentences; empty for sound ones.
+
+    Such a pattern would fit its own letters only.
+
+    Examples:
+        >>> bracket_fault(["web-[0-9]", "a[]]", "a[[]0"])
+        ''
+
+    Args:
+        patterns: The patterns.
+    """
+    for pattern in patterns:
+        if "[" in _SET.sub("", pattern):
+            return (
+                "A pattern has a `[` without its `]`. Expected letters such as `[abc]` or `[0-9]`. "
+                f"Received: {pattern!r}. Close it, or write `[[]` for the bracket itself."
+            )
+    return ""
 
 
 class KeyPatterns:

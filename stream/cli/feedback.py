@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from stream.control import Document
-from stream.control.files import render_one
+from stream.control.files import render_one, same
 from stream.feedback import feedback_of
 from stream.kafka.control_topic.publisher import Edit, Stamp, publish
 from stream.tools.event_lookup import EventLog, FileLog, TopicLog
 from stream.users import current_user
 
 from .control.topic import config_of, now, read
+from .control.write import confirm
 from .event_choice import episode_of, event_of
 from .options import InputTopicArgs, InputTopicOptions, since_ms
 from .output import message, print_json
@@ -31,6 +32,7 @@ def feedback(
     events: Path | None = None,
     since: str | None = None,
     toml: bool = False,
+    yes: bool = False,
     json: bool = False,
     source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
@@ -48,6 +50,8 @@ def feedback(
         events: File of `ember backtest --events` to search instead of the topics.
         since: Search only events written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
         toml: Print the document for a file, and write nothing.
+        yes: Replace a verdict on the same event without a question. Needed where nobody can be
+            asked.
         json: Print one JSON object: the document's key, and the digest in force.
         source: Input topic of the event.
     """
@@ -70,9 +74,15 @@ def feedback(
         print(render_one(document), end="")
         return
     config = config_of(settings)
-    edit = Edit(document.key, read(settings).by_key().get(document.key), document)
-    control = asyncio.run(publish(config, [edit], stamp))
+    catalogue = read(settings)
+    former = catalogue.by_key().get(document.key)
+    edits = [] if former and same(former, document) else [Edit(document.key, former, document)]
+    if former is not None and edits:  # an event has one verdict: nobody loses theirs unawares
+        confirm(edits, yes=yes, json=json)
+    control = asyncio.run(publish(config, edits, stamp)) if edits else catalogue.current
     if json:
         print_json({"key": document.key, "digest": control.digest})
-        return
-    message(f"Written to {settings.control_topic}: {document.key} ({verdict}).")
+    elif edits:
+        message(f"Written to {settings.control_topic}: {document.key} ({verdict}).")
+    else:
+        message(f"Nothing to change: {document.key} says so already.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .bodies import Acknowledgement, Calendar, Feedback, Silence, Window
 from .documents import (
+    IDLE_KINDS,
     KINDS,
     MOST_BYTES,
     MOST_DOCUMENT_BYTES,
@@ -21,6 +22,7 @@ from .documents import (
 from .rules import Rule
 
 __all__ = [
+    "IDLE_KINDS",
     "KINDS",
     "MOST_BYTES",
     "MOST_DOCUMENTS",

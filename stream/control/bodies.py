@@ -6,6 +6,7 @@ nor digest of a document that does not use it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import isfinite
 from typing import Literal
 
@@ -81,6 +82,15 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     begin: str
     end: str
 
+    def moments(self, zone: str) -> tuple[datetime, datetime] | None:
+        """Return begin and end in UTC; None where one of them is no time.
+
+        Args:
+            zone: Time zone of times without an offset; empty: there is none.
+        """
+        begin, end = moment(self.begin, zone), moment(self.end, zone)
+        return None if begin is None or end is None else (begin, end)
+
 
 class Calendar(
     msgspec.Struct,
@@ -98,24 +108,24 @@ class Calendar(
     """Text of an iCalendar file (RFC 5545)."""
     windows: tuple[Window, ...] = ()
     zone: str = ""
-    """Time zone of days and times of `ical` that have none; empty: that of the file, or UTC."""
+    """Time zone of days and times that have none; empty: for `ical` that of the file, or UTC."""
 
     def validate(self) -> str:
         """Return the first fault as a sentence; empty for a sound body."""
         if not self.ical and not self.windows:
             return (
-                "The calendar has no times. Expected `ical`, the text of an iCalendar file, or "
+                "The calendar has no times. Expected `file`, an iCalendar file beside this one, or "
                 "`windows`, a list with `begin` and `end`. Received: neither. Add one of them."
             )
         if len(self.windows) > _MOST_WINDOWS:
             return (
                 f"`windows` has too many entries. Expected at most {_MOST_WINDOWS}. Received: "
-                f"{len(self.windows)}. Use a repeating event of `ical`."
+                f"{len(self.windows)}. Use a repeating event of a `file`."
             )
         return (
             patterns_fault("keys", self.keys)
-            or _windows_fault(self.windows)
             or zone_fault("zone", self.zone)
+            or _windows_fault(self.windows, self.zone)
         )
 
 
@@ -187,15 +197,25 @@ def _name_fault(field: str, name: str) -> str:
     )
 
 
-def _windows_fault(windows: tuple[Window, ...]) -> str:
+def _windows_fault(windows: tuple[Window, ...], zone: str) -> str:
     for number, window in enumerate(windows):
-        fault = time_fault(f"windows[{number}].begin", window.begin)
-        if fault := fault or time_fault(f"windows[{number}].end", window.end):
-            return fault
-        begin, end = moment(window.begin), moment(window.end)
-        if begin is not None and end is not None and begin >= end:
+        moments = window.moments(zone)
+        if moments is None:
+            return _window_time_fault(f"windows[{number}]", window, zone)
+        if moments[0] >= moments[1]:
             return (
                 f"`windows[{number}]` ends before it begins. Expected `end` after `begin`. "
                 f"Received: begin={window.begin!r}, end={window.end!r}. Exchange them."
             )
     return ""
+
+
+def _window_time_fault(place: str, window: Window, zone: str) -> str:
+    name = "end" if moment(window.begin, zone) is not None else "begin"
+    text = getattr(window, name)
+    if moment(text, "UTC") is None:
+        return time_fault(f"{place}.{name}", text)
+    return (
+        f"`{place}.{name}` has no offset from UTC. Expected one, such as `+01:00`, or the `zone` "
+        f"of the calendar, such as `Europe/Berlin`. Received: {text!r}. Add one of them."
+    )

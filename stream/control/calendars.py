@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from .bodies import Calendar
 from .documents import ControlError
-from .times import moment, zone_fault
+from .times import zone_fault
 
 MOST_WINDOWS: Final = 10_000
 """Windows within one span; more are a mistake of the file."""
@@ -84,9 +84,9 @@ def slim(text: str) -> str:
 
 def _windows(calendar: Calendar, begin: datetime, end: datetime) -> Iterator[PlannedWindow]:
     for window in calendar.windows:
-        first, last = moment(window.begin), moment(window.end)
-        if first is not None and last is not None and first < end and last > begin:
-            yield PlannedWindow(first, last, "")
+        moments = window.moments(calendar.zone)
+        if moments is not None and moments[0] < end and moments[1] > begin:
+            yield PlannedWindow(*moments, "")
     if calendar.ical:
         _, recurring_ical_events = _libraries()
         source = _parse(calendar.ical)

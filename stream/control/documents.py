@@ -13,11 +13,14 @@ import msgspec
 from stream.errors import UserError
 
 from .bodies import Acknowledgement, Calendar, Feedback, Silence, text_fault
+from .choices import with_choices
 from .rules import Rule, validate
 from .times import time_fault
 
 Kind = Literal["acknowledgement", "calendar", "feedback", "rule", "silence"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+IDLE_KINDS: Final[frozenset[Kind]] = frozenset(("calendar",))
+"""Kinds that are kept, followed and noted, and that nothing acts on yet."""
 MOST_DOCUMENT_BYTES: Final = 65_536
 """Bytes of one document; far below the 1 MiB that brokers accept by default."""
 MOST_DOCUMENTS: Final = 2_000
@@ -103,7 +106,8 @@ class Document(
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise ControlError(
                 f"Document {key} cannot be read. Expected JSON with name, author, time and body. "
-                f"Received: {error}. Write it with `ember control apply` of this version."
+                f"Received: {with_choices(error, cls)}. Write it with `ember control apply` of "
+                "this version."
             ) from None
         return document.checked(key)
 
@@ -118,7 +122,9 @@ class Document(
         """
         fault = self.validate()
         if fault:
-            raise ControlError(f"Document {key or self.key} cannot be used: {fault}")
+            # A name that is none may have line breaks.
+            name = (key or self.key).encode("unicode_escape").decode()
+            raise ControlError(f"Document {name} cannot be used: {fault}")
         if key and key != self.key:
             raise ControlError(
                 f"Document {key} has the name of another. Expected {key}. Received: {self.key}. "

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 from .calendars import slim
+from .choices import with_choices
 from .documents import KINDS, ControlError, ControlSet, Document
 
 _ENVELOPE: Final = ("name", "reason")
@@ -79,18 +80,43 @@ def _document(
             "Write it in quotes, or leave it out."
         )
     del fields["name"]
-    if kind == "calendar" and include is not None and isinstance(fields.get("file"), str):
-        fields["ical"] = slim(include(fields.pop("file")))
+    if kind == "calendar" and "file" in fields:
+        fields["ical"] = _calendar_text(fields, label, include)
     try:
         body = msgspec.convert(fields, _BODIES[kind])
     except msgspec.ValidationError as error:
         raise ControlError(
-            f"{label} cannot be read. Expected the fields of a {kind}: "
-            f"{', '.join(_BODIES[kind].__struct_encode_fields__)}. Received: {error}. Correct it."
+            f"{label} cannot be read. Expected the fields of a {kind}: {', '.join(_names(kind))}. "
+            f"Received: {with_choices(error, _BODIES[kind])}. Correct it."
         ) from None
     return Document(
         name=name, author=author, reason=reason, time=written, source=source, body=body
     ).checked()
+
+
+def _names(kind: str) -> list[str]:
+    """Return the fields of a kind, as a file has them: `file` is the usual way to `ical`."""
+    return ["file" if name == "ical" else name for name in _BODIES[kind].__struct_encode_fields__]
+
+
+def _calendar_text(fields: dict[str, Any], label: str, include: Callable[[str], str] | None) -> str:
+    """Return the text of the calendar file that a table names."""
+    name = fields.pop("file")
+    if not isinstance(name, str) or "ical" in fields:
+        received = "`ical` beside it" if "ical" in fields else repr(name)
+        raise ControlError(
+            f'{label} names no file. Expected file = "work.ics", an iCalendar file beside this '
+            f"one, and no `ical`. Received: {received}. Correct it."
+        )
+    if include is None:
+        raise ControlError(
+            f"{label} names a calendar file, which is not read here. Expected `windows` with "
+            f"`begin` and `end`. Received: file={name!r}. Leave the calendar out."
+        )
+    try:
+        return slim(include(name))
+    except ControlError as error:
+        raise ControlError(f"`file` {name!r} of {label}: {error.message}") from None
 
 
 def render(documents: Iterable[Document]) -> str:
@@ -113,13 +139,8 @@ def render_one(document: Document) -> str:
 
 
 def same(first: Document, second: Document) -> bool:
-    """Return whether two documents differ in author and time at most."""
-    return (first.key, first.body, first.reason, first.source) == (
-        second.key,
-        second.body,
-        second.reason,
-        second.source,
-    )
+    """Return whether two documents say the same; author, time and file may differ."""
+    return (first.key, first.body, first.reason) == (second.key, second.body, second.reason)
 
 
 def _plain(value: Any) -> Any:

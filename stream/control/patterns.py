@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stream.key_patterns import bracket_fault
+
 ALL: tuple[str, ...] = ("*",)
 """Patterns that match everything."""
 MOST_PATTERNS = 200
@@ -34,4 +36,5 @@ def patterns_fault(field: str, patterns: Sequence[str]) -> str:
             f"`{field}` has a pattern that is too long. Expected at most "
             f"{MOST_PATTERN_CHARACTERS} characters. Received: {longest}. Shorten it with `*`."
         )
-    return ""
+    fault = bracket_fault(patterns)
+    return fault and f"`{field}`: {fault}"

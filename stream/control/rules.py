@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from stream.durations import seconds_of
+from stream.key_patterns import bracket_fault
 
 Direction = Literal["above", "below", "both"]
 
@@ -127,10 +128,15 @@ def validate(rule: Rule) -> str:
     """Return the fault of a rule as a sentence; empty for a sound one."""
     for name in ("keys", "topics", "channels"):
         patterns = getattr(rule, name)
-        if not patterns or not all(patterns) or len(patterns) > MOST_PATTERNS:
+        if len(patterns) > MOST_PATTERNS:
+            return (
+                f"A rule has too many patterns in its {name}. Expected at most {MOST_PATTERNS}. "
+                f"Received: {len(patterns)}. Make them wider, or write several rules."
+            )
+        if not patterns or not all(patterns):
             return (
                 f"A rule needs patterns for its {name}. Expected 1 to {MOST_PATTERNS} texts like "
-                f"'web-*'. Received: {name}={list(patterns)[:5]}."
+                f"'web-*', none of them empty. Received: {name}={list(patterns)[:5]}."
             )
         longest = max(patterns, key=len)
         if len(longest) > MOST_PATTERN_LENGTH:
@@ -138,6 +144,8 @@ def validate(rule: Rule) -> str:
                 f"A pattern of a rule's {name} is too long. Expected at most "
                 f"{MOST_PATTERN_LENGTH} characters. Received: {len(longest)}."
             )
+        if fault := bracket_fault(patterns):
+            return f"`{name}`: {fault}"
     return _wrong_number(rule) or _wrong_range(rule) or _wrong_limit(rule.limit) or _empty(rule)
 
 

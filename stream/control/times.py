@@ -6,17 +6,27 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
-def moment(text: str) -> datetime | None:
+def moment(text: str, zone: str = "") -> datetime | None:
     """Return a time in UTC; None where the text is no RFC 3339 time with an offset.
+
+    With a zone the offset may be left out; a day is its midnight there.
+
+    Args:
+        text: Text of the time.
+        zone: Name of the time zone of a time without an offset; empty: there is none.
 
     Examples:
         >>> print(moment("2026-10-25T02:30:00+02:00"))
         2026-10-25 00:30:00+00:00
         >>> print(moment("2026-10-25 02:30"))
         None
+        >>> print(moment("2026-10-26", "Europe/Berlin"))
+        2026-10-25 23:00:00+00:00
     """
     try:
         parsed = datetime.fromisoformat(text)
+        if parsed.tzinfo is None and zone:
+            parsed = parsed.replace(tzinfo=ZoneInfo(zone))
         return None if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stream.durations import seconds_of
+from stream.key_patterns import bracket_fault
 
 from ._base import Section, split_table
 from ._topics import name_fault
@@ -59,10 +60,11 @@ class ModelSection(Section):
     )
     profiles: ProfileBundles = Field(
         default={},
-        description="Folders of the bundles of some keys, by a pattern of the key: `*`, `?`, "
-        "`[abc]`, letter by letter. The first pattern that fits decides. Other keys have the "
-        "bundle of `path`; without one their records count as `no_profile`. With `topic` it is a "
-        "name in the place of a folder: the bundle comes by `<topic>-<name>`.",
+        description="Bundles of some keys, by a pattern of the key: `*`, `?`, `[abc]`, letter by "
+        "letter. The first pattern that fits decides. With `path` each is a folder; keys that no "
+        "pattern fits have the bundle of `path`, and without one they count as `no_profile`. With "
+        "`topic` each is a name such as `db`, whose bundle comes by the topic `<topic>-db`; other "
+        "keys have that of `topic`.",
     )
     topic: str = Field(
         default="",
@@ -133,6 +135,8 @@ class ModelSection(Section):
         patterns = list(value)
         if "" in patterns:
             raise ValueError("a pattern is empty, and fits no key")
+        if fault := bracket_fault(patterns):
+            raise ValueError(fault.removesuffix("."))
         if "*" in patterns[:-1]:
             behind = patterns[patterns.index("*") + 1]
             raise ValueError(

@@ -201,6 +201,87 @@ async def test_documents_that_cannot_be_used_are_named_and_can_be_removed(
     await publisher.publish(config, [publisher.Edit("rule/x", None, None)], stamp)
 
 
+@pytest.mark.broker
+def test_a_topic_of_other_records_is_told_in_one_sentence(
+    broker: Broker, tmp_path: Path, control: Control
+) -> None:
+    """Nothing is written to it either."""
+    path = settings_file(broker, tmp_path, more='[control]\nenabled = true\ntopic = "metrics"\n')
+    path.write_text(path.read_text().replace("[control]\nenabled = true\n", "", 1))
+    broker.create({"metrics": 1})
+    sent = [Send(key, b"{}", partition=0) for key in (b"a", b"b", b"history", None)]
+    broker.produce("metrics", sent)
+    rules = tmp_path / "rules.toml"
+    rules.write_text(FIRST)
+    calls: list[list[str | Path]] = [["list"], ["export"], ["apply", rules, "--yes"]]
+    for words in calls:
+        plain = words == ["export"]
+        refusal = control(*words, "--config", path, plain=plain)
+        assert "is no control topic" in refusal
+        assert len(refusal.splitlines()) == 1
+    assert len(broker.consume_all("metrics")) == 4
+
+
+@pytest.mark.broker
+def test_an_export_applies_without_a_change_and_a_file_takes_over_with_prune_alone(
+    broker: Broker, tmp_path: Path, control: Control
+) -> None:
+    """Remarks tell of a silence that is over, and of kinds that do nothing yet."""
+    config = ("--config", settings_file(broker, tmp_path))
+    rules, export = tmp_path / "rules.toml", tmp_path / "export.toml"
+    rules.write_text(FIRST + '[[silence]]\nname = "past"\nuntil = 2020-01-01T00:00:00Z\n')
+    done = control("apply", rules, "--author", "ada", "--yes", *config)
+    kinds = [(each["kind"], each["source"]) for each in done["remarks"]]
+    assert ("ended_silence", "silence/past") in kinds
+    assert control("list", *config)["remarks"] == done["remarks"]
+    export.write_text(control("export", *config, plain=True))
+    again = control("apply", export, "--author", "bob", "--yes", *config)
+    assert (again["changes"], again["digest"]) == ([], done["digest"])
+    assert [each["source"] for each in control("list", *config)["documents"]] == ["rules.toml"] * 3
+    shown = control("apply", export, "--prune", "--yes", *config, plain=True)
+    assert "changed (written by ada, " in shown
+    assert "-# of rules.toml\n  +# of export.toml" in shown
+    assert {each["source"] for each in control("list", *config)["documents"]} == {"export.toml"}
+
+
+@pytest.mark.broker
+def test_another_verdict_on_an_event_is_shown_before_it_replaces_the_first(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str], control: Control
+) -> None:
+    path, events = settings_file(broker, tmp_path), tmp_path / "events.jsonl"
+    labels = {"alertname": "EmberFiring", "key": "a", "topic": "telemetry"}
+    channel = {"name": "heat", "share": 1.0, "direction": "above"}
+    body = {"labels": labels, "startsAt": "2026-11-30T12:00:00Z", "top_channels": [channel]}
+    event = {"id": "f00d" * 8, "kind": "trigger", "topic": "telemetry", "key": "a", "body": body}
+    events.write_text(json.dumps(event) + "\n")
+
+    def feedback(verdict: str, author: str, *more: str) -> tuple[int, str]:
+        words = ["feedback", event["id"], verdict, "--author", author, "--events", str(events)]
+        code = main([*words, "--config", str(path), *more])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    def verdict() -> tuple[str, str]:
+        (document,) = control("list", "--config", path)["documents"]
+        return document["author"], document["body"]["verdict"]
+
+    assert feedback("false-alarm", "ada", "--note", "nightly")[0] == 0
+    code, text = feedback("real", "bob")
+    assert code == 2
+    assert "changed (written by ada, " in text
+    assert '-verdict = "false-alarm"' in text
+    assert '-note = "nightly"' in text
+    assert "Say --yes" in text
+    assert verdict() == ("ada", "false-alarm")
+    # The same again is no change, whoever says it.
+    code, text = feedback("false-alarm", "bob", "--note", "nightly")
+    assert (code, verdict()) == (0, ("ada", "false-alarm"))
+    assert "says so already" in text
+    assert feedback("real", "bob", "--yes")[0] == 0
+    assert verdict() == ("bob", "real")
+    assert len(control("history", "--config", path)["changes"]) == 2
+
+
 def test_a_group_without_a_control_topic_is_told_how_to_have_one(
     tmp_path: Path, control: Control
 ) -> None:

@@ -17,7 +17,7 @@ from stream.codecs import contested
 from stream.configure import load_models, models_of
 from stream.engine import TP, Profiles, version_of
 from stream.errors import UserError
-from stream.key_patterns import KeyPatterns
+from stream.key_patterns import KeyPatterns, bracket_fault
 from stream.preflight import find_mistakes
 from stream.reload import Reloader
 from stream.settings import Settings
@@ -69,6 +69,19 @@ def test_the_first_pattern_that_fits_the_whole_text_of_a_key(
     patterns: list[str], key: bytes, number: int
 ) -> None:
     assert KeyPatterns(patterns).find([key, key]).tolist() == [number, number]
+
+
+@pytest.mark.parametrize("pattern", ["[abc", "db-[", "[]", "[!]", "[!]a", "[a]b[c"])
+def test_a_bracket_that_is_not_closed_is_no_pattern(pattern: str) -> None:
+    """The library takes it literally, so that it would fit its own letters only."""
+    assert f"Received: {pattern!r}. Close it" in bracket_fault(["db-*", pattern])
+    with pytest.raises(UserError, match="without its"):
+        Settings.load(model={"profiles": {pattern: "db"}})
+
+
+@pytest.mark.parametrize("pattern", ["[abc]", "[]]", "[!]]", "[!a]", "a]", "[[]0", "[[]0]", "*?"])
+def test_a_bracket_that_is_closed_or_meant_literally_is_sound(pattern: str) -> None:
+    assert bracket_fault([pattern]) == ""
 
 
 def test_the_settings_name_the_model_of_every_key(folder: Path) -> None:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
-from stream.cli.init.ask import Questions, is_terminal
+from stream.cli.document_files import parse_file
 from stream.cli.options import ClusterArgs, ClusterOptions
-from stream.cli.output import message, print_json
-from stream.cli.state import require_yes
 from stream.control import ControlSet, Document
-from stream.control.files import parse, render_one, same
-from stream.counts import plural
-from stream.errors import UserError
+from stream.control.files import same
 from stream.kafka.control_topic.catalogue import ControlCatalogue
-from stream.kafka.control_topic.publisher import Edit, Stamp, publish
-from stream.settings import Settings
+from stream.kafka.control_topic.publisher import Edit, Stamp
 from stream.users import current_user
 
+from .remarks import remarks_of
 from .topic import config_of, find, now, read
-
-_COLOURS = {"+": "green", "-": "red"}
+from .write import write
 
 
 def apply(
@@ -42,7 +33,8 @@ def apply(
 ) -> None:
     """Write the documents of TOML files, with a diff first; running workers take them over.
 
-    Documents that are there already as they are in the file stay untouched.
+    Documents that are there already as they are in the file stay untouched. With --prune they
+    belong to the file from now on.
 
     Args:
         files: Files with tables such as [[rule]], each with a name.
@@ -56,12 +48,14 @@ def apply(
     settings = cluster.settings()
     config_of(settings)
     stamp = Stamp(author or current_user(), reason, now())
-    documents = [document for path in files for document in _read_file(path, stamp)]
+    documents = [
+        document for path in files for document in parse_file(path, stamp.author, stamp.time)
+    ]
     documents_by_key = {document.key: document for document in ControlSet.of(documents).documents}
     catalogue = read(settings)
     pruned = {path.name for path in files} if prune else set[str]()
     edits = _edits(catalogue, documents_by_key, pruned, reason)
-    _write(settings, edits, stamp, yes=yes, json=json)
+    write(settings, edits, stamp, remarks_of(documents, stamp.time), yes=yes, json=json)
 
 
 def remove(
@@ -91,26 +85,7 @@ def remove(
         Edit(key, None if key in broken else find(catalogue, key), None)
         for key in dict.fromkeys(keys)
     ]
-    _write(settings, edits, Stamp(author or current_user(), reason, now()), yes=yes, json=json)
-
-
-def _read_file(path: Path, stamp: Stamp) -> list[Document]:
-    def include(name: str) -> str:
-        return _text(path.parent / name, "an iCalendar file")
-
-    text = _text(path, "a TOML file with tables such as [[rule]]")
-    return parse(text, path.name, stamp.author, stamp.time, include)
-
-
-def _text(path: Path, expected: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"The file cannot be read: {cause}. Expected {expected}. Received: {str(path)!r}. "
-            "`ember control export` prints the documents in force."
-        ) from None
+    write(settings, edits, Stamp(author or current_user(), reason, now()), yes=yes, json=json)
 
 
 def _edits(
@@ -127,7 +102,10 @@ def _edits(
     edits = []
     for key, document in documents_by_key.items():
         former = present.get(key)
-        if former is None or not same(former, _with_reason(document, former.reason)):
+        is_known = former is not None and same(former, _with_reason(document, former.reason))
+        # With --prune the file is the one that answers for its documents from now on.
+        is_taken_over = former is not None and bool(pruned) and former.source != document.source
+        if not is_known or is_taken_over:
             edits.append(Edit(key, former, _with_reason(document, reason).checked()))
     edits += [
         Edit(key, document, None)
@@ -140,55 +118,3 @@ def _edits(
 def _with_reason(document: Document, reason: str) -> Document:
     """Return the document, with a reason where it has none of its own."""
     return document if document.reason else msgspec.structs.replace(document, reason=reason)
-
-
-def _write(
-    settings: Settings, edits: Sequence[Edit], stamp: Stamp, *, yes: bool, json: bool
-) -> None:
-    """Show the changes, have them confirmed, and write them."""
-    if not edits and not json:
-        message("Nothing to change: the documents are in force as they are.")
-        return
-    if edits:
-        if not json:
-            _print_diff(edits)
-        if not yes and is_terminal():
-            answer = Questions(enabled=True).text("Write these changes? yes or no", "no")
-            yes = answer.lower() in ("y", "yes")
-        require_yes(f"{plural(len(edits), 'document')} would change.", yes=yes)
-    config = config_of(settings)
-    control = asyncio.run(publish(config, edits, stamp)) if edits else read(settings).current
-    if json:
-        print_json(
-            {
-                "topic": settings.control_topic,
-                "changes": [{"key": edit.key, "change": _verb(edit)} for edit in edits],
-                "digest": control.digest,
-                "documents": len(control.documents),
-            }
-        )
-        return
-    message(
-        f"Written to {settings.control_topic}: {plural(len(edits), 'change')}. "
-        f"{plural(len(control.documents), 'document')} in force."
-    )
-
-
-def _print_diff(edits: Sequence[Edit]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
-    for edit in edits:
-        console.print(Text(f"{edit.key}: {_verb(edit)}", "bold"))
-        old_lines, new_lines = _body_lines(edit.before), _body_lines(edit.after)
-        for line in list(difflib.unified_diff(old_lines, new_lines, n=100, lineterm=""))[3:]:
-            console.print(Text(f"  {line}", _COLOURS.get(line[:1], "")))
-
-
-def _body_lines(document: Document | None) -> list[str]:
-    """Return the lines of a document without the first one, of author and time."""
-    return [] if document is None else render_one(document).splitlines()[1:]
-
-
-def _verb(edit: Edit) -> str:
-    if edit.before is None:
-        return "added" if edit.after is not None else "removed"
-    return "removed" if edit.after is None else "changed"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stream.cli.options import ClusterArgs, ClusterOptions
-from stream.cli.output import clean, message, print_json
+from stream.cli.output import clean, message, print_json, print_remarks
 from stream.control import Calendar, Document
 from stream.control.calendars import PlannedWindow, windows_of
 from stream.control.files import render, render_one
@@ -20,7 +20,8 @@ from stream.control.times import zone_fault
 from stream.errors import UserError
 from stream.kafka.control_topic.change import Change
 
-from .topic import find, read
+from .remarks import remarks_of
+from .topic import find, now, read
 
 
 def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> None:
@@ -34,6 +35,7 @@ def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> Non
     catalogue = read(settings)
     control = catalogue.current
     unusable = sorted(catalogue.unusable.values())
+    remarks = remarks_of(control.documents, now())
     if json:
         print_json(
             {
@@ -41,6 +43,7 @@ def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> Non
                 "digest": control.digest,
                 "documents": [_plain(document) for document in control.documents],
                 "unusable": [document._asdict() for document in unusable],
+                "remarks": [remark.as_json() for remark in remarks],
             }
         )
         return
@@ -49,6 +52,7 @@ def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> Non
         console.print(_line(document))
     for document_fault in unusable:
         message(clean(document_fault.reason))
+    print_remarks(remarks)
     if not control.documents:
         message(f"Topic {settings.control_topic!r} has no documents.")
 
@@ -76,8 +80,8 @@ def show(
     document = find(read(cluster.settings()), key)
     windows = list[PlannedWindow]()
     if days and isinstance(document.body, Calendar):
-        now = datetime.now(UTC)
-        windows = windows_of(document.body, now, now + timedelta(days=days))
+        begin = datetime.now(UTC)
+        windows = windows_of(document.body, begin, begin + timedelta(days=days))
     local = [window_text(window, ZoneInfo(zone or "UTC")) for window in windows]
     if json:
         print_json({**_plain(document), **({"next": local} if days else {})})
@@ -147,7 +151,7 @@ def _line(document: Document) -> Text:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(map(_short, value))
     text = clean(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

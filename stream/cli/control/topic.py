@@ -38,11 +38,19 @@ def read(settings: Settings) -> ControlCatalogue:
         settings: Settings of the service.
 
     Raises:
-        UserError: If it cannot be read.
+        UserError: If it cannot be read, or is another topic.
     """
     config = config_of(settings)
     clients.fetch_metadata(settings.kafka)  # a broker that is not there is one sentence
-    return asyncio.run(read_catalogue(config))
+    catalogue = asyncio.run(read_catalogue(config))
+    if catalogue.is_foreign:
+        raise UserError(
+            f"Topic {settings.control_topic!r} is no control topic. Expected documents of "
+            f"operators, with keys such as rule/disk. Received: {len(catalogue.unusable):,} "
+            "records with other keys, and none of these. Set control.topic to the topic of this "
+            "group, such as <group>-control."
+        )
+    return catalogue
 
 
 def find(catalogue: ControlCatalogue, key: str) -> Document:

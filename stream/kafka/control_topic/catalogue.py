@@ -120,6 +120,13 @@ class ControlCatalogue:
         assert self.current is not None  # which finds those beyond the bounds
         return self._faulty | self._excess
 
+    @property
+    def is_foreign(self) -> bool:
+        """True where records of other programs are all that the topic has."""
+        faulty = self._faulty.values()
+        is_ours = self._documents or self._numbers
+        return bool(faulty) and not is_ours and not any(_is_kind(each.key) for each in faulty)
+
     def changes(self) -> list[Change]:
         """Return the changes that are kept; the last one comes first."""
         return [self._changes[number] for number in sorted(self._changes, reverse=True)]
@@ -167,10 +174,14 @@ class ControlCatalogue:
 
 
 def _document(key: str, value: bytes) -> Document:
-    kind = key.partition("/")[0]
-    if kind not in KINDS:
+    if not _is_kind(key):
         raise ControlError(
             f"Record {key} is no document. Expected a key of one of the kinds {', '.join(KINDS)}. "
             "Received: another. It may be of a newer version; remove it if it is not."
         )
     return Document.decode(key, value)
+
+
+def _is_kind(key: str) -> bool:
+    """Return whether a key is that of a document of a known kind."""
+    return key.partition("/")[0] in KINDS

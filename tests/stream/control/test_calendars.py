@@ -90,6 +90,19 @@ def test_windows_are_given_without_a_file_too() -> None:
     assert windows_of(calendar, datetime(2026, 10, 25, 3, tzinfo=UTC), END) == []
 
 
+def test_windows_without_an_offset_are_those_of_the_zone() -> None:
+    """Whole days too; the clocks change within the first one."""
+    windows = (Window("2026-10-25", "2026-10-26"), Window("2026-11-01T20:00:00", "2026-11-02"))
+    calendar = Calendar(windows=windows, zone="Europe/Berlin")
+    assert calendar.validate() == ""
+    assert shown(calendar) == [
+        "2026-10-25T00:00:00+02:00 2026-10-26T00:00:00+01:00 ",
+        "2026-11-01T20:00:00+01:00 2026-11-02T00:00:00+01:00 ",
+    ]
+    assert "has no offset from UTC" in Calendar(windows=windows).validate()
+    assert "`windows[0].begin`" in Calendar(windows=windows).validate()
+
+
 def test_times_without_a_zone_are_those_of_the_document() -> None:
     text = PAGERDUTY.replace("T220000Z", "T220000").replace("T070000Z", "T070000")
     berlin = shown(Calendar(ical=text, zone="Europe/Berlin"))
@@ -132,3 +145,5 @@ def test_a_calendar_file_stands_beside_the_documents() -> None:
     assert parse(render([document]), "ops.toml", "ada", TIME) == [document]
     with pytest.raises(ControlError, match="zone"):
         parse(text.replace("Europe/Berlin", "Mars/North"), "x", "ada", TIME, files.__getitem__)
+    with pytest.raises(ControlError, match=r"`file` 'work.ics' of .* The calendar cannot be read"):
+        parse(text, "ops.toml", "ada", TIME, {"work.ics": "BEGIN:NOTHING"}.__getitem__)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from stream.control import ControlError, Rule, Silence
 from stream.control.files import parse, render, same
 
 TIME = "2026-11-30T12:00:00Z"
+FEEDBACK = "[[feedback]]\nname='a'\nevent='a'\nkey='a'\ntopic='a'\n"
+WINDOW = "[[calendar]]\nname='a'\nwindows=[{begin=2026-12-05T"
 TEXT = """
 [[rule]]
 name = "disk"
@@ -66,12 +69,13 @@ def test_a_file_gives_documents_and_documents_give_it_back() -> None:
     assert parse(render(documents), "ops.toml", "ada", TIME) == documents
 
 
-def test_author_and_time_make_no_other_document() -> None:
+def test_author_time_and_file_make_no_other_document() -> None:
     first, second = parse(TEXT, "ops.toml", "ada", TIME)[:2]
     again = parse(TEXT, "ops.toml", "bob", "2026-12-01T00:00:00Z")[0]
     assert same(first, again)
     assert not same(first, second)
-    assert not same(first, parse(TEXT, "other.toml", "ada", TIME)[0])
+    assert same(first, parse(TEXT, "other.toml", "ada", TIME)[0])
+    assert not same(first, msgspec.structs.replace(first, reason="another"))
 
 
 def test_a_name_that_would_break_its_line_stays_in_it() -> None:
@@ -95,6 +99,19 @@ def test_a_name_that_would_break_its_line_stays_in_it() -> None:
         ("[[rule]]\nname = 'a'", "changes nothing"),
         ("[[rule]]\nname = 'a/b'\nignore = true", "`name`"),
         ("[[silence]]\nname = 'a'\nuntil = 2026-12-01", "`until`"),
+        ("[[silence]]\nname='a'\nuntil=2026-12-01T06:00:00Z\nkeys=['[a']", "`keys`: A pattern"),
+        ('[[rule]]\nname="a\\nb"\nignore=true', "rule/a\\nb cannot be used"),
+        ("[[rule]]\nname='a'\ndirection='up'", "which is one of above, below, both"),
+        (FEEDBACK + "verdict='great'", "which is one of false-alarm, normal-now, real"),
+        (FEEDBACK + "verdict='normal now'", "'normal now' - at `$.verdict`, which is one of"),
+        ("[[calendar]]\nname='a'", "Expected `file`"),
+        ("[[calendar]]\nname='a'\nfiles='a.ics'", "calendar: keys, file, windows, zone."),
+        ("[[calendar]]\nname='a'\nfile=3", "names no file"),
+        ("[[calendar]]\nname='a'\nfile='a.ics'\nical='x'", "`ical` beside it"),
+        (WINDOW + "20:00:00, end=2026-12-06T06:00:00}]", "or the `zone` of the calendar"),
+        (WINDOW + "20:00:00Z, end=2026-12-06T06:00:00}]", "`windows[0].end` has no offset"),
+        (WINDOW + "20:00:00Z, end='soon'}]", "`windows[0].end` is no time"),
+        (WINDOW + "20:00:00Z, end=2026-12-05}]\nzone='Mars'", "`zone` is no time zone"),
         ("[[rule]]\nname='a'\nignore=true\n[[rule]]\nname='a'\nweight=0.5", "rule/a"),
     ],
 )
