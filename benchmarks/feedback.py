@@ -255,7 +255,8 @@ def part(result: Mapping[str, Any] | None) -> str:
     total = result["total"]
     return (
         f"{page(result)}\n{total['keys_marked']} of {total['keys']} keys had {MARKS} pages in "
-        f"repeats to mark, each in spite of the marks before; the others are not counted. {_fall(total)}\n"
+        "repeats to mark, each in spite of the marks before; the others are not counted. "
+        f"{_fall(total)}\n"
     )
 
 
