@@ -75,6 +75,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "retraining": Benchmark(
         "benchmarks.retraining", "pages and faults caught by week, retrained and not, in 60 days"
     ),
+    "feedback": Benchmark(
+        "benchmarks.feedback", "repeats and other faults paged after three marks of false alarms"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),
