@@ -104,15 +104,15 @@ def make(seed: int, options: argparse.Namespace) -> Fleet:
     life = life_of(rng, clock, options.keys)
     begin, shapes = int(options.history * 86_400 / options.step), dict[str, Floats]()
     series = []
-    for place in range(options.keys):
-        role, kind = list(ROLES)[place % len(ROLES)], _repeated(place, seed)
-        key = f"{role}-{place}"
-        normal = host(rng, clock, life, place, role, shapes)
-        others = [name for name in REPEATED if not _LEADS[name] & _LEADS[kind]]
+    for number in range(options.keys):
+        role, kind = list(ROLES)[number % len(ROLES)], _repeated(number, seed)
+        key = f"{role}-{number}"
+        normal = host(rng, clock, life, number, role, shapes)
+        other_kinds = [name for name in REPEATED if not _LEADS[name] & _LEADS[kind]]
         faults = []
         starts = range(begin, len(clock.times_us), clock.rows(3600 * _EVERY_HOURS))
         for i, start in enumerate(starts[1:-1]):
-            name = kind if i % 2 == 0 else others[(i // 2) % len(others)]
+            name = kind if i % 2 == 0 else other_kinds[(i // 2) % len(other_kinds)]
             first = start + int(rng.integers(clock.rows(7200)))
             last = first + clock.rows(float(rng.uniform(*KINDS[name].seconds))) - 1
             channels = KINDS[name].change(Site(normal, clock, CHANNELS, first, last), rng)
@@ -189,15 +189,15 @@ def _next_mark(
     series: KeySeries, repeats: Sequence[Fault], bodies: Bodies, marks: Sequence[Document]
 ) -> list[Document]:
     """The first page of the model in a repeat that lies after all marks, as a false alarm."""
-    after = max((parse_time(m.body.time) for m in marks), default=0)  # type: ignore[union-attr]
+    last_mark_us = max((parse_time(m.body.time) for m in marks), default=0)  # type: ignore[union-attr]
     for fault in repeats:
         for body in bodies:
             if body["labels"]["alertname"] != "EmberFiring" or body["status"] != "firing":
                 continue
-            if _time(body) > after and _is_in(series, fault, body):
+            if _time(body) > last_mark_us and _is_in(series, fault, body):
                 alert = body["fingerprint"], body["startsAt"]
-                more = [b for b in bodies if (b["fingerprint"], b["startsAt"]) == alert]
-                feedback = feedback_of(body["event"], [body, *more], "false-alarm")
+                same_alert = [b for b in bodies if (b["fingerprint"], b["startsAt"]) == alert]
+                feedback = feedback_of(body["event"], [body, *same_alert], "false-alarm")
                 name = f"{series.key}-{len(marks)}"
                 return [Document(name=name, author="me", time=feedback.time, body=feedback)]
     return []

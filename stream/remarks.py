@@ -105,10 +105,10 @@ def _incident_remarks(model: FleetModel | None) -> list[Remark]:
     if not marked.get("outside"):
         return []
     example = marked["outside_examples"][0]
-    where = "all keys" if example["key"] is None else f"key {example['key']!r}"
+    scope = "all keys" if example["key"] is None else f"key {example['key']!r}"
     text = (
         f"{marked['outside']:,} of {marked['windows']:,} incidents have no row of a trained key in "
-        f"them, and change nothing: {where} from {example['start']} to {example['end']}"
+        f"them, and change nothing: {scope} from {example['start']} to {example['end']}"
     )
     return [Remark("incident_outside", text)]
 
@@ -274,14 +274,14 @@ def _waiting(model: FleetModel, result: Backtest, keys: Collection[bytes]) -> li
         "quiet": f"scored, but after a start no key may fire for {quiet_rows:,} rows; --warm feeds "
         "the training rows first",
     }
-    found = {"warming": unscored, "silent": silent, "quiet": quiet}
+    rows_by_state = {"warming": unscored, "silent": silent, "quiet": quiet}
     return [
         Remark(
             kind,
             f"{sum(rows.values()):,} rows of {plural(len(rows), 'key')} ({_named(list(rows))}) "
             f"are {texts[kind]}",
         )
-        for kind, rows in found.items()
+        for kind, rows in rows_by_state.items()
         if rows
     ]
 

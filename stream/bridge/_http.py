@@ -153,8 +153,8 @@ class BackOff:
     def failed(self, error: UnavailableError) -> None:
         """Note a failure; each in a row is waited for longer, unless the receiver says how long."""
         step = _BACK_OFF_SECONDS[min(self.failures, len(_BACK_OFF_SECONDS) - 1)]
-        asked = max(error.retry_after, _BACK_OFF_SECONDS[0]) if error.retry_after else 0.0
-        self._next_attempt = self._clock() + (asked or step)
+        wished = max(error.retry_after, _BACK_OFF_SECONDS[0]) if error.retry_after else 0.0
+        self._next_attempt = self._clock() + (wished or step)
         self.failures += 1
         self.error = str(error)
 

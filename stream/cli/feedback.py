@@ -62,7 +62,7 @@ def feedback(
     else:
         log = FileLog(events)
     event = event_of(event_id, log)
-    bodies = [event.body, *(other.body for other in episode_of(event, log))]
+    bodies = [event.body, *(event_of_episode.body for event_of_episode in episode_of(event, log))]
     stamp = Stamp(author or current_user(), note, now())
     document = Document(
         name=event.id[:_NAME_DIGITS],

@@ -77,14 +77,14 @@ def suggest(
         cluster: Settings file, and Kafka cluster for topics.
     """
     settings = cluster.settings(input={"codec": codec_of(data, codec)})
-    found = _given(events, events_file, settings)
-    bodies = [event.body for event in found]
+    given_events = _given(events, events_file, settings)
+    bodies = [event.body for event in given_events]
     stream = topic or str((bodies[0].get("labels") or {}).get("topic", "")) if bodies else ""
     if data:
         replay = _replay(
-            settings, model, data, options, records, codec, found, topic=stream, warm=warm
+            settings, model, data, options, records, codec, given_events, topic=stream, warm=warm
         )
-        trial = _tried(replay, found, name)
+        trial = _tried(replay, given_events, name)
     else:
         trial = _Trial(next(suggestions(bodies)), None)
     document = _document(trial.rule, name)
@@ -109,17 +109,17 @@ def _given(
     events: Sequence[str], events_file: Path | None, settings: Settings
 ) -> list[PublishedEvent]:
     """Return the events that are meant, with all those of their episodes."""
-    found: dict[str, PublishedEvent] = {}
+    by_id: dict[str, PublishedEvent] = {}
     ids = [item for item in events if not Path(item).is_file()]
     for path in (Path(item) for item in events if item not in ids):
-        found |= {event.id: event for event in FileLog(path).scan()}
+        by_id |= {event.id: event for event in FileLog(path).scan()}
     if ids:
         log: EventLog
         log = TopicLog(settings, None, None) if events_file is None else FileLog(events_file)
         for text in ids:
             event = event_of(text, log)
-            found |= {each.id: each for each in (event, *episode_of(event, log))}
-    return list(found.values())
+            by_id |= {each.id: each for each in (event, *episode_of(event, log))}
+    return list(by_id.values())
 
 
 def _replay(
@@ -168,10 +168,10 @@ def _tried(
     Raises:
         UserError: If the replay does not bring the events about, or no rule keeps them quiet.
     """
-    before = replay(NO_CONTROL).events
-    given = pages(event.body for event in found)
+    events_without = replay(NO_CONTROL).events
+    given_pages = pages(event.body for event in found)
     anomalies = {(e.key, e.time_us) for e in found if e.kind == "anomaly"}
-    wanted = [page for page in pages_of(before) if any(map(page.overlaps, given))]
+    wanted = [page for page in pages_of(events_without) if any(map(page.overlaps, given_pages))]
     if not wanted and not anomalies:
         raise UserError(
             "The replay of these data does not bring the events about. Expected the telemetry "
@@ -180,13 +180,13 @@ def _tried(
         )
     for rule in suggestions([event.body for event in found]):
         control = ControlSet.of([_document(rule, name)])
-        after = replay(control).events
-        is_quiet = not any(page.overlaps(w) for page in pages_of(after) for w in wanted)
+        events_with = replay(control).events
+        is_quiet = not any(page.overlaps(w) for page in pages_of(events_with) for w in wanted)
         is_quiet &= not any(
-            e.kind == "anomaly" and (key_text(e.key), e.time_us) in anomalies for e in after
+            e.kind == "anomaly" and (key_text(e.key), e.time_us) in anomalies for e in events_with
         )
         if is_quiet:
-            changes = compare(before, after, control)
+            changes = compare(events_without, events_with, control)
             others = [page for page in changes.gone if page not in wanted]
             return _Trial(rule, changes, tuple(others))
     raise UserError(

@@ -158,8 +158,10 @@ class _KeyLimits:
             for side, channel in np.argwhere(opened).tolist()
         }
         marks, since = fields["limit_mark"][row].tolist(), fields["limit_since"][row].tolist()
-        kept = {bound.mark for bound in bounds}
-        self._since: dict[int, int] = {m: s for m, s in zip(marks, since, strict=True) if m in kept}
+        present_marks = {bound.mark for bound in bounds}
+        self._since: dict[int, int] = {
+            m: s for m, s in zip(marks, since, strict=True) if m in present_marks
+        }
         self._places = len(marks)
 
     def step(
@@ -171,24 +173,24 @@ class _KeyLimits:
             value = values[bound.place[0]]
             if isnan(value):
                 continue  # nothing is known of it: a broken limit stays broken
-            since = self._broken_since(bound, value, time_us)
-            if since is not None and time_us - since >= bound.for_us:
-                broken.setdefault(bound.place, []).append((bound, since))
+            began_us = self._broken_since(bound, value, time_us)
+            if began_us is not None and time_us - began_us >= bound.for_us:
+                broken.setdefault(bound.place, []).append((bound, began_us))
         changes = []
         for place in sorted({*broken, *self._open}):
             value, is_open = values[place[0]], place in self._open
             if place in broken and not is_open and may_tell:
                 limits = broken[place]
-                self._open[place] = begin = min(since for _, since in limits) or 1
+                self._open[place] = begin = min(began_us for _, began_us in limits) or 1
                 names = tuple(bound.name for bound, _ in limits)
                 bound_value = limits[0][0].bound
                 changes.append(LimitChange(i, *place, True, value, bound_value, begin, names))
             elif place not in broken and (place not in self._first or not isnan(value)):
-                since = self._open.pop(place)
+                began_us = self._open.pop(place)
                 first = self._first.get(place)
                 names = () if first is None else (first.name,)
                 bound_value = nan if first is None else first.bound
-                changes.append(LimitChange(i, *place, False, value, bound_value, since, names))
+                changes.append(LimitChange(i, *place, False, value, bound_value, began_us, names))
         return changes
 
     def _broken_since(self, bound: _Bound, value: float, time_us: int) -> int | None:
@@ -205,14 +207,17 @@ class _KeyLimits:
     def write_back(self) -> None:
         """Write the fields of the key."""
         marks = np.zeros(self._places, dtype=np.uint32)
-        since = np.zeros(self._places, dtype=np.int64)
+        begins = np.zeros(self._places, dtype=np.int64)
         for place, mark in enumerate(sorted(self._since)):
-            marks[place], since[place] = mark, self._since[mark]
+            marks[place], begins[place] = mark, self._since[mark]
         opened = self._fields["limit_open"][self._row]
         opened[...] = 0
         for (channel, side), begin in self._open.items():
             opened[side, channel] = begin
-        self._fields["limit_mark"][self._row], self._fields["limit_since"][self._row] = marks, since
+        self._fields["limit_mark"][self._row], self._fields["limit_since"][self._row] = (
+            marks,
+            begins,
+        )
 
 
 def _broken(rules: KeyRules, values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -155,7 +155,7 @@ def held_side(marks: Sequence[Mark], side: str, time_us: NDArray[np.int64]) -> N
         side: `above` or `below`.
         time_us: Times of the rows, `(n,)`.
     """
-    held = np.zeros((len(time_us), marks[0].above.size), dtype=bool)
+    is_held = np.zeros((len(time_us), marks[0].above.size), dtype=bool)
     for mark in marks:
-        held |= (mark.left(time_us) > HELD_FROM)[:, None] & getattr(mark, side)
-    return held
+        is_held |= (mark.left(time_us) > HELD_FROM)[:, None] & getattr(mark, side)
+    return is_held

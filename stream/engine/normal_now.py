@@ -124,7 +124,7 @@ class NormalNow:
         if fields["rows"][row] == 0 or (
             not fields["known"][row] and fields["rows"][row] <= pipeline.config.warmup_alarm
         ):
-            return  # it still learns what is usual
+            return  # it still learns the usual values
         self._episodes.emit_normal_now(batch, row, line, time_us)
         names = [field.name for field in pipeline.state_fields()]
         state = {name: fields[name][row : row + 1].copy() for name in names}

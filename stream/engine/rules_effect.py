@@ -109,8 +109,8 @@ class RulesEffect:
         self._marks, rules = MarksOfKeys(control, model.channels), control.rules
         self._rules, self._model, self._pipeline = sorted(rules), model, model.pipeline
         self._channels = tuple(model.pipeline.config.channels)
-        nothing = KeyRules([], self._channels)
-        self._key_rules = [nothing, nothing]
+        no_rules = KeyRules([], self._channels)
+        self._key_rules = [no_rules, no_rules]
         self._number_of: dict[tuple[bool, tuple[int, ...], tuple[str, ...]], int] = {
             (False, (), ()): NO_RULES
         }
@@ -134,8 +134,8 @@ class RulesEffect:
             has_open = np.zeros(unknown.size, dtype=bool)
             if opened is not None:
                 has_open = (opened[slots[unknown]] != 0).any(axis=(1, 2))
-            named = zip(map(key_text, keys), has_open.tolist(), strict=True)
-            groups[unknown] = [self._group_of(topic, key, is_open) for key, is_open in named]
+            open_by_key = zip(map(key_text, keys), has_open.tolist(), strict=True)
+            groups[unknown] = [self._group_of(topic, key, is_open) for key, is_open in open_by_key]
             slab.rules[slots[unknown]] = groups[unknown] + self._first
         return None if (groups == NO_RULES).all() else groups
 
@@ -181,14 +181,14 @@ class RulesEffect:
 
     def may_be_missing(self, groups: Groups | None, rows: CompletedRows) -> NDArray[np.bool_]:
         """Return False for channels whose absence is not told, `(R, C)` or `(R, 1)`."""
-        told = np.ones((len(rows.values), 1), dtype=bool)
+        is_told = np.ones((len(rows.values), 1), dtype=bool)
         if groups is None:
-            return told
+            return is_told
         of_rows = groups[rows.row]
-        told = np.repeat(told, rows.values.shape[1], axis=1)
+        is_told = np.repeat(is_told, rows.values.shape[1], axis=1)
         for group, part in self._parts(of_rows):
-            told[part] = ~self._key_rules[group].ignored
-        return told
+            is_told[part] = ~self._key_rules[group].ignored
+        return is_told
 
     def apply(
         self,
@@ -337,8 +337,8 @@ class RulesEffect:
         score[part] = np.where(lowers, np.minimum(score[part], weighed), weighed)
         if channels is not None:
             size = self._pipeline.feature_size(visible)
-            kept = channels.size[part]
-            channels.size[part] = np.where(lowers, np.minimum(kept, size), size)
+            sizes = channels.size[part]
+            channels.size[part] = np.where(lowers, np.minimum(sizes, size), size)
         observation.visible[rows] = visible
 
     def _shift(

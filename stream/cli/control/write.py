@@ -33,7 +33,7 @@ def write(
     yes: bool,
     json: bool,
 ) -> None:
-    """Show changes, have them confirmed, write them, and print what is in force.
+    """Show changes, have them confirmed, write them, and print those in force.
 
     Args:
         settings: Settings of the service.

@@ -120,9 +120,9 @@ class PartitionControls:
         begun = not fresh or bool(meta.control_epochs)
         if follows and self._repeats and begun and self._positions.position(tp) < end:
             # Also where the noted documents are the present ones: these may change meanwhile.
-            found = current if noted == current.digest else self._source.find(noted)
-            if found is not None:
-                control, self._held[tp] = found, end
+            noted_set = current if noted == current.digest else self._source.find(noted)
+            if noted_set is not None:
+                control, self._held[tp] = noted_set, end
             else:
                 log.warning(
                     "%s-%d: the documents %s of its last records are not in the control topic any "
