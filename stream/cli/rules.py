@@ -176,7 +176,7 @@ def _tried(
         raise UserError(
             "The replay of these data does not bring the events about. Expected the telemetry "
             "that the service had, the model it had, and the topic of the events. Received: "
-            f"{len(pages_of(before))} other pages. Give --topic, --warm or older data.",
+            f"{len(pages_of(events_without))} other pages. Give --topic, --warm or older data.",
         )
     for rule in suggestions([event.body for event in found]):
         control = ControlSet.of([_document(rule, name)])
