@@ -12,7 +12,7 @@ from stream.settings import AlertmanagerSection
 
 from ._alerts import Alert, AlertTable
 from ._http import BackOff, Endpoint, NotAcceptedError, Result, UnavailableError, authorization
-from ._messages import link_of, rfc3339_of
+from ._messages import link_to, rfc3339_of
 from ._receiver import Receiver
 
 log = structlog.stdlib.get_logger("ember")
@@ -64,14 +64,16 @@ class Alertmanager(Receiver):
         # An alert may have ended, or its partition be gone, since it was put there.
         present = set(table)
         alerts = list(table.unsent)
-        alerts += [a for a in self._again if a in present and a.unsent is None]
+        # A silenced one that was sent goes on: it would end there.
+        alerts += [a for a in self._again if a in present and (a.unsent is None or a.is_held)]
         for i in range(0, len(alerts), _BATCH):
             batch = alerts[i : i + _BATCH]
             if not self._cluster.deliver([entry for a in batch for entry in self._entries(a, now)]):
                 self.overdue = len(alerts) - i
                 return
             for alert in batch:
-                table.sent(alert)
+                if not alert.is_held:
+                    table.sent(alert)
         self._again.clear()
         self.overdue = 0
 
@@ -89,10 +91,10 @@ class Alertmanager(Receiver):
             "endsAt": rfc3339_of(alert.ends or expiry),
         }
         if self._link:
-            entry["generatorURL"] = link_of(self._link, alert.labels)
+            entry["generatorURL"] = link_to(alert, self._link)
         grown = (
             {**alert.labels, "escalation": channel, **self._settings.labels}
-            for channel in alert.escalations
+            for channel in alert.escalations[: alert.told_escalations if alert.is_held else None]
         )
         return [entry, *({**entry, "labels": labels} for labels in grown)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -28,6 +28,10 @@ class _Channel(msgspec.Struct):
     share: float = 0.0
 
 
+class _Member(msgspec.Struct):
+    key: str
+
+
 class _Trigger(msgspec.Struct):
     """Fields of the body of a trigger or an incident that an alert has too."""
 
@@ -41,6 +45,8 @@ class _Trigger(msgspec.Struct):
     severity: float | None = None
     severity_class: str = ""
     page: bool = True
+    members: list[_Member] = []
+    member_count: int = 0
 
 
 class AlertId(NamedTuple):
@@ -67,6 +73,13 @@ class Alert:
         escalations: Leading channels of `updated` triggers; of an incident, its higher classes.
         is_sent: True if the receiver has accepted it while it fired.
         unsent: Offset of the first trigger that the receiver has not accepted; None: it has all.
+        keys: Its key, or the listed ones of an incident.
+        is_listed: False for an incident with more keys than are listed.
+        channel: Channel of the alert, or its leading one.
+        names: Ids of its events, and of its incident.
+        is_held: True while a silence is for it.
+        acknowledged: Who works on it, and since when; empty where nobody does.
+        told_escalations: Number of the escalations that the receiver has accepted.
     """
 
     id: AlertId
@@ -81,6 +94,13 @@ class Alert:
     escalations: list[str] = field(default_factory=list)
     is_sent: bool = False
     unsent: int | None = None
+    keys: tuple[str, ...] = ()
+    is_listed: bool = True
+    channel: str = ""
+    names: list[str] = field(default_factory=list)
+    is_held: bool = False
+    acknowledged: str = ""
+    told_escalations: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -115,7 +135,10 @@ class AlertTable:
         self._unsent: dict[Alert, None] = {}  # in order of their triggers
 
     def __iter__(self) -> Iterator[Alert]:
-        """Iterate over all alerts, those that fire and those whose end is unsent."""
+        """Iterate over the alerts that fire or whose end is unsent, but for silenced new ones."""
+        return (alert for alert in self._all() if alert.is_sent or not alert.is_held)
+
+    def _all(self) -> Iterator[Alert]:
         yield from self._alerts.values()
         yield from self._short
 
@@ -126,8 +149,38 @@ class AlertTable:
 
     @property
     def unsent(self) -> Collection[Alert]:
-        """Alerts with something that the receiver has not accepted, the oldest first."""
+        """Alerts with something to send, the oldest first: nothing of silenced ones."""
+        return {alert: None for alert in self._unsent if not alert.is_held}.keys()
+
+    @property
+    def unaccepted(self) -> Collection[Alert]:
+        """Alerts with something that the receiver has not accepted, silenced ones too."""
         return self._unsent.keys()
+
+    def hold(
+        self,
+        is_silenced: Callable[..., bool],
+        acknowledgement: Callable[[Alert], str],
+        now: datetime,
+        *,
+        repeats: bool,
+    ) -> None:
+        """Follow silences and acknowledgements.
+
+        Args:
+            is_silenced: Function that says whether an alert is silenced at a time.
+            acknowledgement: Function that returns who works on an alert, or nothing.
+            now: Current time.
+            repeats: Send news of an acknowledged alert all the same.
+        """
+        for alert in list(self._all()):
+            alert.acknowledged = acknowledgement(alert)
+            alert.is_held = alert.ends is None and is_silenced(alert, now)
+            if alert.ends is not None and not alert.is_sent:
+                if is_silenced(alert, alert.ends, by=alert.ends):
+                    self._remove(alert)  # it came and went in silence
+            elif alert.ends is None and alert.is_sent and alert.acknowledged and not repeats:
+                self.sent(alert)
 
     def take(
         self,
@@ -209,6 +262,7 @@ class AlertTable:
         is_sent: bool,
     ) -> None:
         """Take over the fields of a newer trigger of a firing alert."""
+        self._name(alert, trigger, headers.get("ce_id", ""))
         notes = dict(trigger.annotations)
         if trigger.top_channels:
             notes["channels"] = ", ".join(f"{c.name} {c.share:.0%}" for c in trigger.top_channels)
@@ -226,8 +280,21 @@ class AlertTable:
                 alert.escalations.append(escalation)
         if is_sent:
             alert.is_sent = True
+            alert.told_escalations = len(alert.escalations)
         else:
             self._mark(alert, offset)
+
+    def _name(self, alert: Alert, trigger: _Trigger, event_id: str) -> None:
+        """Take over what silences and acknowledgements name an alert by."""
+        labels = trigger.labels
+        leader = next((c.name for c in trigger.top_channels), "")
+        alert.channel = labels.get("channel", "") or leader
+        alert.keys = (labels["key"],) if "key" in labels else tuple(m.key for m in trigger.members)
+        alert.is_listed = trigger.member_count <= len(trigger.members) or "key" in labels
+        cause = trigger.annotations.get("explain", "").rpartition(" ")[2]
+        for name in (event_id, labels.get("incident", ""), cause):
+            if name and name not in alert.names and len(alert.names) < _MAX_ESCALATIONS:
+                alert.names.append(name)
 
     def _end(
         self, alert: Alert, trigger: _Trigger, offset: int, now: datetime, *, is_sent: bool
@@ -238,7 +305,9 @@ class AlertTable:
         alert.ends = max(ends, alert.starts)
         alert.reason = trigger.reason
         alert.annotations = {**alert.annotations, **trigger.annotations}
-        if is_sent or not (alert.is_sent or self._keeps_short):
+        keeps_short = self._keeps_short and not alert.is_held  # nobody hears of a silenced one
+        alert.is_held = False
+        if is_sent or not (alert.is_sent or keeps_short):
             self._remove(alert)
         else:
             self._mark(alert, offset)
@@ -261,18 +330,19 @@ class AlertTable:
         self._unsent.pop(alert, None)
         alert.unsent = None
         alert.is_sent = True
+        alert.told_escalations = len(alert.escalations)
         if alert.ends is not None:
             self._remove(alert)
 
     def drop(self, tp: TP) -> None:
         """Drop the alerts of a partition that was revoked."""
-        for alert in [alert for alert in self if alert.id.tp == tp]:
+        for alert in [alert for alert in self._all() if alert.id.tp == tp]:
             self._remove(alert)
 
     def oldest(self) -> dict[TP, int]:
         """Return the offset of the oldest firing trigger, for each partition that has one."""
         offsets: dict[TP, int] = {}
-        for alert in self:
+        for alert in self._all():
             offsets[alert.id.tp] = min(alert.offset, offsets.get(alert.id.tp, alert.offset))
         return offsets
 

@@ -23,7 +23,9 @@ from stream.tools import clients, reading
 from stream.types import TP
 
 from ._alerts import AlertTable
+from ._control_reader import ControlReader
 from ._http import Result
+from ._orders import Orders
 from ._progress import Progress
 from ._reading import first_offsets, wait_for_topics
 from ._receiver import Receiver
@@ -67,6 +69,8 @@ class Bridge:
             section.max_alerts, keeps_short=keeps_short, takes_digest=keeps_short
         )
         self._topics = sorted(settings.output_topics(section.source))
+        self._control = ControlReader(settings, clock)
+        self._orders = Orders(self._control.current)
         self._positions: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
         self._former: dict[TP, Progress] = {}  # at the assignment
@@ -115,6 +119,7 @@ class Bridge:
             raise UserError(f"The broker refused the bridge: {error.args[0].str()}.") from None
         finally:
             consumer.close()
+            self._control.close()
 
     # -- the group
 
@@ -176,14 +181,30 @@ class Bridge:
     # -- sending
 
     def _send(self) -> None:
-        """Send the messages that are due, once all partitions are read to their ends."""
+        """Send the messages that are due, once all topics are read to their ends."""
+        former = self._control.current
+        self._control.poll()
+        if self._control.current is not former:
+            self._orders = Orders(self._control.current)
         if self._catching_up:
+            return
+        if not self._control.is_ready:
+            reason = self._control.trouble or "reads silences and acknowledgements"
+            self._health.phase("waiting", reason, self._clock())
+            self._caught_up = False
             return
         if not self._caught_up:
             self._caught_up = True
             self._health.phase("running", "", self._clock())
             log.info("caught up", firing=self._alerts.firing, partitions=len(self._positions))
-        self._receiver.send(self._alerts, datetime.now(UTC))
+        now = datetime.now(UTC)
+        self._alerts.hold(
+            self._orders.is_silenced,
+            self._orders.acknowledgement,
+            now,
+            repeats=self._receiver.repeats,
+        )
+        self._receiver.send(self._alerts, now)
         self._health.receiver(self._receiver.trouble)
 
     @property
@@ -218,7 +239,7 @@ class Bridge:
         """Return the progress of every partition that was read."""
         oldest = self._alerts.oldest()
         unsent: dict[TP, list[int]] = {}
-        for alert in self._alerts.unsent:
+        for alert in self._alerts.unaccepted:
             if alert.unsent is not None:
                 unsent.setdefault(alert.id.tp, []).append(alert.unsent)
         threads: dict[TP, dict[str, str]] = {}

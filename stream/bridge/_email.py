@@ -19,7 +19,7 @@ from stream.settings import EmailSection
 from stream.templates import cut, fill, one_line
 
 from ._alerts import Alert, AlertTable
-from ._http import NotAcceptedError, Result, UnavailableError, tls_context
+from ._http import NotAcceptedError, Result, UnavailableError, hide, tls_context
 from ._messages import counts_of, fields_of
 from ._receiver import Receiver, require
 
@@ -46,6 +46,7 @@ class Email(Receiver):
 
     name = "email"
     keeps_short = True
+    repeats = False
 
     def __init__(
         self,
@@ -91,8 +92,9 @@ class Email(Receiver):
         ended = [alert for alert in alerts if alert.ends is not None]
         firing = [alert for alert in alerts if alert.ends is None]
         parts = {
-            "Began": [alert for alert in firing if not alert.is_sent],
-            "Goes on": [alert for alert in firing if alert.is_sent],
+            "Began": [a for a in firing if not a.is_sent and not a.acknowledged],
+            "Goes on": [a for a in firing if a.is_sent and not a.acknowledged],
+            "Acknowledged": [alert for alert in firing if alert.acknowledged],
             "Ended": ended,
         }
         mail = EmailMessage(policy=SMTP)
@@ -133,7 +135,8 @@ class Email(Receiver):
         for alert in alerts[:_SHOWN_ALERTS]:
             values = fields_of(alert, self._link)
             template = self._settings.text + (" {link}" if values["link"] else "")
-            lines.append(fill(template, values, escape))
+            note = f" ({escape(alert.acknowledged)})" if alert.acknowledged else ""
+            lines.append(fill(template, values, escape) + note)
         if len(alerts) > _SHOWN_ALERTS:
             lines.append(f"And {len(alerts) - _SHOWN_ALERTS:,} more.")
         return lines
@@ -152,14 +155,14 @@ class Email(Receiver):
                     server.login(self._settings.username, password)
                 refused = server.send_message(mail, to_addrs=list(self._settings.recipients))
         except smtplib.SMTPDataError as error:
-            raise _about_mail(error, is_final=error.smtp_code >= 500) from None
+            raise self._about_mail(error, is_final=error.smtp_code >= 500) from None
         except smtplib.SMTPSenderRefused as error:
-            raise _about_mail(error, is_final=error.smtp_code == _TOO_LARGE) from None
+            raise self._about_mail(error, is_final=error.smtp_code == _TOO_LARGE) from None
         except smtplib.SMTPRecipientsRefused as error:
             reasons = {code for code, _ in error.recipients.values()}
             raise UnavailableError(f"no recipient is accepted: {sorted(reasons)}") from None
         except (OSError, smtplib.SMTPException) as error:
-            raise UnavailableError(_reason(error)) from None
+            raise UnavailableError(self._reason(error)) from None
         if refused:
             log.error("recipients refused", receiver=self.name, recipients=sorted(refused))
 
@@ -179,12 +182,14 @@ class Email(Receiver):
                 raise
         return server
 
+    def _about_mail(
+        self, error: smtplib.SMTPResponseException, *, is_final: bool
+    ) -> NotAcceptedError | UnavailableError:
+        sentence = self._reason(error)
+        return NotAcceptedError(sentence) if is_final else UnavailableError(sentence)
 
-def _about_mail(
-    error: smtplib.SMTPResponseException, *, is_final: bool
-) -> NotAcceptedError | UnavailableError:
-    sentence = _reason(error)
-    return NotAcceptedError(sentence) if is_final else UnavailableError(sentence)
+    def _reason(self, error: Exception) -> str:
+        return hide(_reason(error), [self._settings.password.get_secret_value()])
 
 
 def _reason(error: Exception) -> str:

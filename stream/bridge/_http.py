@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any, Literal, NamedTuple
@@ -16,6 +18,7 @@ import msgspec
 
 from stream.errors import UserError
 from stream.http_client import bearer, opener
+from stream.observe import in_text
 from stream.settings import CredentialsSection, HttpReceiverSection, ReceiverSection
 
 Result = Literal["accepted", "refused", "limited", "failed"]
@@ -26,6 +29,11 @@ _BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _MAX_RETRY_AFTER_SECONDS = 900.0
 _NOT_ACCEPTABLE = frozenset({400, 413, 422})
 _ANSWER_BYTES = 65_536
+_LEAST_SECRET = 4
+"""Characters of the shortest text that is hidden wherever it occurs."""
+_MASK = "**********"
+_TOKEN = re.compile(r"(?=.{16}|(?=.{6}).*\d)")
+"""Form of a part of a path that is a secret."""
 
 
 class NotAcceptedError(Exception):
@@ -67,6 +75,7 @@ class Endpoint:
         settings: Time limit, authorities and proxy.
         section: Name of the settings' section, for an error.
         headers: Headers besides the type of the content.
+        secrets: Secrets in the bodies, which an answer may repeat.
 
     Raises:
         UserError: If the authorities cannot be read.
@@ -78,8 +87,10 @@ class Endpoint:
         settings: HttpReceiverSection,
         section: str,
         headers: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._url = url
+        self._secrets = (*secrets, *_secrets_of(url), *_credentials(headers or {}))
         self._headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "ember-stream",
@@ -107,8 +118,8 @@ class Endpoint:
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read(500).decode("utf-8", "replace").strip()
-            # The reason of a redirect names the new address, which is no secret of ours.
-            sentence = f"{error.code} {error.reason}: {text}"
+            # Receivers, and the addresses of redirects, repeat what they were asked.
+            sentence = hide(f"{error.code} {error.reason}: {text}", self._secrets)
             if error.code in _NOT_ACCEPTABLE:
                 raise NotAcceptedError(sentence) from None
             raise UnavailableError(
@@ -117,7 +128,8 @@ class Endpoint:
                 limited=error.code == 429,
             ) from None
         except (OSError, HTTPException) as error:
-            raise UnavailableError(str(getattr(error, "reason", error))) from None
+            sentence = hide(str(getattr(error, "reason", error)), self._secrets)
+            raise UnavailableError(sentence) from None
 
 
 class BackOff:
@@ -139,9 +151,10 @@ class BackOff:
         return self._clock() >= self._next_attempt
 
     def failed(self, error: UnavailableError) -> None:
-        """Note a failure; each in a row is waited for longer."""
+        """Note a failure; each in a row is waited for longer, unless the receiver says how long."""
         step = _BACK_OFF_SECONDS[min(self.failures, len(_BACK_OFF_SECONDS) - 1)]
-        self._next_attempt = self._clock() + max(step, error.retry_after)
+        asked = max(error.retry_after, _BACK_OFF_SECONDS[0]) if error.retry_after else 0.0
+        self._next_attempt = self._clock() + (asked or step)
         self.failures += 1
         self.error = str(error)
 
@@ -150,6 +163,33 @@ class BackOff:
         recovered = self.failures > 0
         self.failures, self.error = 0, ""
         return recovered
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without some secrets, nor what looks like one.
+
+    Args:
+        text: Text of another program, for the log and for people.
+        secrets: Secrets that it may repeat; very short ones are left.
+    """
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= _LEAST_SECRET:
+            text = text.replace(secret, _MASK)
+    return in_text(text)
+
+
+def _credentials(headers: Mapping[str, str]) -> list[str]:
+    return [value.rpartition(" ")[2] for value in headers.values()]
+
+
+def _secrets_of(url: str) -> list[str]:
+    """Return the parts of an address that let somebody use it: its path, query and login."""
+    parts = urllib.parse.urlsplit(url)
+    values = re.split("[=&;]", parts.query)[1::2]
+    segments = [s for s in parts.path.split("/") if _TOKEN.match(s)]  # no plain words
+    path = parts.path if segments else ""
+    quoted = [*values, *segments, path, parts.query, parts.username or "", parts.password or ""]
+    return [*quoted, *map(urllib.parse.unquote_plus, quoted)]
 
 
 def authorization(settings: CredentialsSection) -> dict[str, str]:

@@ -19,6 +19,15 @@ def link_of(template: str, labels: Mapping[str, str]) -> str:
     return template
 
 
+def link_to(alert: Alert, template: str) -> str:
+    """Return the link of an alert; that of an incident shows its first key."""
+    return link_of(template, {**alert.labels, "key": _key_of(alert)})
+
+
+def _key_of(alert: Alert) -> str:
+    return alert.labels.get("key", "") or alert.annotations.get("first", "")
+
+
 def rfc3339_of(time: datetime) -> str:
     """Return a time in UTC with milliseconds."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -31,12 +40,12 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
     values = {
         **labels,
         **{name: alert.annotations.get(name, "") for name in notes},
-        "key": labels["key"] or alert.annotations.get("first", ""),
+        "key": _key_of(alert),
         "status": alert.status,
         "reason": alert.reason,
         "severity": f"{alert.severity:.1f}",
         "class": alert.severity_class,
-        "link": link_of(link, alert.labels),
+        "link": link_to(alert, link),
         "started": _minute(alert.starts),
         "ended": "" if alert.ends is None else _minute(alert.ends),
     }
@@ -46,7 +55,7 @@ def fields_of(alert: Alert, link: str) -> dict[str, str]:
 def counts_of(alerts: Sequence[Alert]) -> dict[str, str]:
     """Return the numbers of the alerts of a message, for its title."""
     firing = [alert for alert in alerts if alert.ends is None]
-    new = [alert for alert in alerts if not alert.is_sent]
+    new = [alert for alert in firing if not alert.is_sent and not alert.acknowledged]
     return {
         "firing": f"{len(firing):,}",
         "resolved": f"{len(alerts) - len(firing):,}",

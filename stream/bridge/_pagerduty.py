@@ -48,7 +48,7 @@ class Pagerduty(Receiver):
         self._settings = settings
         self._routing_key = settings.routing_key.get_secret_value()
         require(self.name, routing_key=self._routing_key)
-        self._endpoint = Endpoint(settings.url, settings, self.name)
+        self._endpoint = Endpoint(settings.url, settings, self.name, secrets=[self._routing_key])
 
     def send(self, table: AlertTable, now: datetime) -> None:
         """Send an event for each alert with something new; see `Receiver.send`."""

@@ -37,6 +37,8 @@ class Receiver(ABC):
     """Name of its section, and of its command."""
     keeps_short: ClassVar[bool] = False
     """True if it is told of alerts that began and ended since the last message."""
+    repeats: ClassVar[bool] = True
+    """True if it is told of news of acknowledged alerts too: it has its own way to handle them."""
 
     def __init__(
         self,
@@ -111,6 +113,8 @@ class GroupReceiver(Receiver):
         clock: Monotonic clock, in seconds.
         on_result: Called with the outcome of every request.
     """
+
+    repeats = False
 
     def __init__(
         self,

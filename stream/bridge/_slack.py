@@ -37,6 +37,16 @@ _UNCHANGEABLE = frozenset(
 """Errors of a message that somebody has removed, or that may not be changed any more."""
 _LIMITED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 _LIMITED_SECONDS = 30.0
+_LOOK_ALIKE = str.maketrans(
+    {
+        "*": "\N{ASTERISK OPERATOR}",
+        "`": "\N{MODIFIER LETTER GRAVE ACCENT}",
+        "~": "\N{TILDE OPERATOR}",
+    }
+)
+_EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
+_NO_SCHEME = ":\N{WORD JOINER}//"
+"""Text that looks like `://` and begins no address."""
 
 
 class _GoneError(UnavailableError):
@@ -136,7 +146,11 @@ class Slack(GroupReceiver):
             sections.append(f"And {len(alerts) - _SHOWN_ALERTS:,} more.")
         header = {"type": "plain_text", "text": _cut(title, _HEADER_CHARACTERS), "emoji": False}
         blocks: list[dict[str, Any]] = [{"type": "header", "text": header}]
-        blocks += [{"type": "section", "text": {"type": "mrkdwn", "text": t}} for t in sections]
+        # Verbatim: Slack makes no links of addresses and names that it finds by itself.
+        blocks += [
+            {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+            for text in sections
+        ]
         return {
             "text": _cut(title, _SECTION_CHARACTERS),
             "blocks": blocks,
@@ -147,10 +161,13 @@ class Slack(GroupReceiver):
     def _line(self, alert: Alert) -> str:
         values = fields_of(alert, self._link)
         sign = "\N{LARGE RED CIRCLE}" if alert.ends is None else "\N{WHITE HEAVY CHECK MARK}"
-        text = f"{sign} {fill(self._settings.text, values, _escape)}"
+        link = f"<{_escape_link(values['link'])}>" if values["link"] else ""
+        escaped = {name: _escape(value) for name, value in values.items()} | {"link": link}
+        text = f"{sign} {fill(self._settings.text, escaped, str)}"
+        if alert.acknowledged:
+            text += f" ({_escape(alert.acknowledged)})"
         if values["link"]:
-            address = values["link"].replace("|", "%7C")
-            suffix = f" <{_escape_all(address)}|details>"
+            suffix = f" <{_escape_link(values['link'])}|details>"
             if len(suffix) < _SECTION_CHARACTERS // 2:
                 return _cut(text, _SECTION_CHARACTERS - len(suffix)) + suffix
         return _cut(text, _SECTION_CHARACTERS)
@@ -172,8 +189,19 @@ def _escape_all(text: str) -> str:
 
 
 def _escape(value: str) -> str:
-    """Escape a value: a key must not mention anybody (`<!channel>`), nor pass for a link."""
-    return _escape_all(cut(one_line(value), _VALUE_CHARACTERS))
+    """Escape a value: a key must not mention anybody (`<!channel>`), be bold, or pass for a link.
+
+    Slack has no escape for the signs of its markup. So they become signs that look the same; an
+    underscore within a word is no markup, and stays.
+    """
+    plain = cut(one_line(value), _VALUE_CHARACTERS).translate(_LOOK_ALIKE)
+    return _escape_all(
+        _EDGE.sub("\N{MODIFIER LETTER LOW MACRON}", plain).replace("://", _NO_SCHEME)
+    )
+
+
+def _escape_link(address: str) -> str:
+    return _escape_all(address.replace("|", "%7C"))
 
 
 def _cut(text: str, most: int) -> str:

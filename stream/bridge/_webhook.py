@@ -10,7 +10,7 @@ from stream.settings import WebhookSection
 from ._alerts import Alert
 from ._groups import Group
 from ._http import Endpoint, Result, authorization
-from ._messages import link_of, rfc3339_of
+from ._messages import link_to, rfc3339_of
 from ._receiver import GroupReceiver, require
 
 _MOST_ALERTS = 1_000
@@ -52,18 +52,22 @@ class Webhook(GroupReceiver):
 
     def _payload(self, group: Group) -> dict[str, Any]:
         """Return the body of the request for a group."""
-        listed = group.alerts[:_MOST_ALERTS]
+        # An acknowledged one is not repeated.
+        told = [
+            alert for alert in group.alerts if alert.unsent is not None or not alert.acknowledged
+        ]
+        listed = told[:_MOST_ALERTS]
         alerts = [self._entry(alert) for alert in listed]
         return {
             "version": "4",
             "groupKey": group.key,
-            "truncatedAlerts": len(group.alerts) - len(listed),
+            "truncatedAlerts": len(told) - len(listed),
             "status": "resolved" if group.is_over else "firing",
             "receiver": "ember",
             "groupLabels": group.labels,
             "commonLabels": _common(entry["labels"] for entry in alerts),
             "commonAnnotations": _common(entry["annotations"] for entry in alerts),
-            "externalURL": link_of(self._link, _common(entry["labels"] for entry in alerts)),
+            "externalURL": link_to(listed[0], self._link),
             "alerts": alerts,
         }
 
@@ -74,7 +78,7 @@ class Webhook(GroupReceiver):
             "annotations": alert.annotations,
             "startsAt": rfc3339_of(alert.starts),
             "endsAt": _NO_END if alert.ends is None else rfc3339_of(alert.ends),
-            "generatorURL": link_of(self._link, alert.labels),
+            "generatorURL": link_to(alert, self._link),
             "fingerprint": alert.fingerprint,
         }
 

@@ -19,7 +19,7 @@ from .times import time_fault
 
 Kind = Literal["acknowledgement", "calendar", "feedback", "rule", "silence"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-IDLE_KINDS: Final[frozenset[Kind]] = frozenset(("acknowledgement", "calendar", "silence"))
+IDLE_KINDS: Final[frozenset[Kind]] = frozenset(("calendar",))
 """Kinds that are kept, followed and noted, and that nothing acts on yet."""
 MOST_DOCUMENT_BYTES: Final = 65_536
 """Bytes of one document; far below the 1 MiB that brokers accept by default."""

@@ -46,7 +46,7 @@ class IncidentBody(msgspec.Struct, frozen=True, kw_only=True):
             that would not page.
         severity_class: `info`, `warning` (from 1) or `critical` (from 2, or beyond a hard limit).
         page: False if the budget of pages leaves it to the digest.
-        reason: Cause of this message.
+        reason: Cause of this message; at begin and end that of the first and the last trigger.
         member_count: Number of its keys so far.
         firing_count: Number of its keys that fire now.
         members: First keys, by begin and severity.

@@ -16,6 +16,7 @@ from stream.types import TP
 from .body import IncidentBody, incident_id
 from .incident import AlertId, Incident
 from .page_budget import PageBudget
+from .rereading import Rereading
 from .trigger import TriggerView
 
 Outcome = Literal["firing", "resolved", "backlog", "unknown", "withheld"]
@@ -92,7 +93,9 @@ class Correlator:
         self._incidents: dict[str, Incident] = {}
         self._of_alert: dict[AlertId, Incident] = {}
         self._closed: dict[str, None] = {}
-        self._begins: list[float] = []  # of the latest keys, in order
+        self._begins: list[tuple[float, str]] = []  # of the latest keys, in order
+        self._begin_of: dict[str, float] = {}
+        self._rereading = Rereading()
 
     @property
     def open(self) -> int:
@@ -111,17 +114,17 @@ class Correlator:
             bodies: Time and content of its messages, in their order.
             now: Current time, in seconds.
         """
-        newest: dict[str, IncidentBody] = {}
+        newest: dict[str, tuple[float, IncidentBody]] = {}
         for time, body in bodies:
-            former = newest.get(body.id)
+            former = newest[body.id][1] if body.id in newest else None
             if self._budget is not None and (former is None or body.page > former.page):
                 self._budget.restore(time, body.severity, paged=body.page)
-            newest[body.id] = body
-        for body in newest.values():
+            newest[body.id] = time, body
+        for time, body in newest.values():
             if body.status == "resolved":
                 self._close(body.id)
             else:
-                restored = Incident.restored(body, now, self._rules.max_members)
+                restored = Incident.restored(body, time, now, self._rules.max_members)
                 self._incidents[body.id] = restored
 
     def take(
@@ -142,7 +145,7 @@ class Correlator:
             trigger: The trigger.
             now: Current time, in seconds.
             is_backlog: Its record was old; then it opens nothing, and an end still counts.
-            is_sent: A message said it before a restart.
+            is_sent: A message said it before a restart; such triggers wait for `due`.
 
         Returns:
             The outcome, for the metrics.
@@ -152,6 +155,8 @@ class Correlator:
             return self._end(alert_id, trigger, now)
         if is_backlog:
             return "backlog"
+        if self._rereading.grow(alert_id, trigger):
+            return "firing"
         incident = self._of_alert.get(alert_id)
         if incident is not None:
             incident.grow(trigger)
@@ -162,11 +167,12 @@ class Correlator:
         ):
             return "unknown" if trigger.status == "updated" else "withheld"
         if waiting is None:
-            self._note_begin(trigger)
-        if is_sent or waiting is None:
-            is_related = self._attach(alert_id, offset, trigger)
-            if is_related or is_sent:  # sent, and of none that is open: its incident is over
-                return "firing" if is_related else "unknown"
+            self._note_begin(trigger, is_sent=is_sent)
+        if waiting is None and is_sent:
+            self._rereading.begin(alert_id, offset, trigger)
+            return "firing"
+        if waiting is None and self._attach(alert_id, offset, trigger):
+            return "firing"
         if waiting is not None:  # it has grown since: the begin stays
             offset, arrived = waiting.offset, waiting.arrived
             self._pending[alert_id] = _Pending(offset, trigger, arrived)
@@ -180,6 +186,7 @@ class Correlator:
         Args:
             now: Current time, in seconds.
         """
+        self._settle()
         self._gather(now)
         messages = []
         for incident in list(self._incidents.values()):
@@ -207,16 +214,32 @@ class Correlator:
                 yield from ((alert_id.tp, offset) for alert_id, offset in incident.firing.items())
 
     def oldest(self) -> dict[TP, int]:
-        """Return the offset of the oldest firing trigger, for each partition that has one."""
+        """Return the offset of the first trigger of open incidents, for each partition with one."""
         offsets: dict[TP, int] = {}
         entries = [(alert_id.tp, waiting.offset) for alert_id, waiting in self._pending.items()]
         for incident in self._incidents.values():
-            entries += [(alert_id.tp, offset) for alert_id, offset in incident.firing.items()]
+            entries += incident.offsets.items()
         for tp, offset in entries:
             offsets[tp] = min(offset, offsets.get(tp, offset))
         return offsets
 
     # -- belonging together
+
+    def _settle(self) -> None:
+        """Give the triggers from before a restart to their incidents, now that all are read."""
+        if not self._rereading:
+            return
+        incidents = list(self._incidents.values())
+        for episode, incident in self._rereading.settle(incidents, self._belongs):
+            labels, group = self._labels(episode.trigger.key)
+            add = incident.join if episode.end is None else incident.include
+            add(episode.alert_id, episode.offset, episode.trigger, labels, group)
+            for grown in episode.grown:
+                incident.grow(grown)
+            if episode.end is None:
+                self._of_alert[episode.alert_id] = incident
+            else:
+                incident.note_end(episode.end)
 
     def _gather(self, now: float) -> None:
         """Give the waiting triggers to incidents, once the first of them has waited enough."""
@@ -245,8 +268,7 @@ class Correlator:
 
     def _attach(self, alert_id: AlertId, offset: int, trigger: TriggerView) -> bool:
         """Give a trigger to an open incident; return False if it belongs to none."""
-        labels = self._rules.pattern.labels(trigger.key)
-        group = tuple(labels[name] for name in self._rules.same_labels if name in labels)
+        labels, group = self._labels(trigger.key)
         is_storm = self._is_storm(trigger.since)
         incident = self._related(trigger, group, is_storm=is_storm)
         if incident is None:
@@ -256,31 +278,54 @@ class Correlator:
         self._of_alert[alert_id] = incident
         return True
 
+    def _labels(self, key: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the labels of a key, and the values that related keys have alike."""
+        labels = self._rules.pattern.labels(key)
+        return labels, tuple(labels[name] for name in self._rules.same_labels if name in labels)
+
     def _related(
         self, trigger: TriggerView, group: tuple[str, ...], *, is_storm: bool
     ) -> Incident | None:
         """Return the open incident that a trigger belongs to, of several the first opened."""
-        window = self._rules.window
         for incident in self._incidents.values():
-            if trigger.key in incident.keys:
-                return incident
-            if not incident.since - window <= trigger.since <= incident.latest + window:
-                continue
-            is_related = trigger.sign in incident.signs or (group and group in incident.groups)
-            if is_related or incident.is_storm or is_storm:
+            if self._is_of(incident, trigger, group, is_storm=is_storm):
                 return incident
         return None
+
+    def _belongs(self, incident: Incident, trigger: TriggerView) -> bool:
+        """Return True if a trigger from before a restart is related to an incident."""
+        group = self._labels(trigger.key)[1]
+        return self._is_of(incident, trigger, group, is_storm=self._is_storm(trigger.since))
+
+    def _is_of(
+        self, incident: Incident, trigger: TriggerView, group: tuple[str, ...], *, is_storm: bool
+    ) -> bool:
+        if trigger.key in incident.keys:
+            return True
+        window = self._rules.window
+        if not incident.since - window <= trigger.since <= incident.latest + window:
+            return False
+        is_related = trigger.sign in incident.signs or (group and group in incident.groups)
+        return bool(is_related or incident.is_storm or is_storm)
 
     def _is_storm(self, since: float) -> bool:
         """Return True if so many keys have begun around a time that it alone decides."""
         window = self._rules.window
-        first = bisect_left(self._begins, since - window)
-        return bisect_right(self._begins, since + window) - first >= self._rules.storm_keys
+        first = bisect_left(self._begins, since - window, key=_since)
+        last = bisect_right(self._begins, since + window, key=_since)
+        return last - first >= self._rules.storm_keys
 
-    def _note_begin(self, trigger: TriggerView) -> None:
-        """Remember the begin of a key that is in no incident yet."""
-        if not any(trigger.key in incident.keys for incident in self._incidents.values()):
-            insort(self._begins, trigger.since)
+    def _note_begin(self, trigger: TriggerView, *, is_sent: bool) -> None:
+        """Remember the begin of a key that is, or was before a restart, in no incident yet."""
+        key, since = trigger.key, trigger.since
+        if abs(since - self._begin_of.get(key, float("inf"))) <= self._rules.window:
+            return  # it flaps: a storm is of many keys
+        if is_sent or not any(key in incident.keys for incident in self._incidents.values()):
+            insort(self._begins, (since, key))
+            self._begin_of[key] = since
+            for begin, old in self._begins[:-_MAX_BEGINS]:
+                if self._begin_of.get(old) == begin:
+                    del self._begin_of[old]
             del self._begins[:-_MAX_BEGINS]
 
     # -- life
@@ -288,10 +333,12 @@ class Correlator:
     def _end(self, alert_id: AlertId, trigger: TriggerView, now: float) -> Outcome:
         if self._pending.pop(alert_id, None) is not None:
             return "resolved"
+        if self._rereading.end(alert_id, trigger):
+            return "resolved"
         incident = self._of_alert.pop(alert_id, None)
         if incident is None:
             return "unknown"
-        incident.leave(alert_id, trigger.until or trigger.since, now)
+        incident.leave(alert_id, trigger, now)
         return "resolved"
 
     def _change(
@@ -301,10 +348,10 @@ class Correlator:
         sent = incident.sent
         if sent is None:
             incident.page = self._decides(incident, now)
-            return "firing", "evidence"
+            return "firing", incident.reason or "evidence"
         if incident.idle_since is not None:
             is_over = now - incident.idle_since >= self._rules.gather
-            return ("resolved", "evidence") if is_over else None
+            return ("resolved", incident.end_reason or "evidence") if is_over else None
         pause = now - incident.sent_at
         has_risen = _CLASS_ORDER.index(incident.severity_class) > _CLASS_ORDER.index(
             sent.severity_class
@@ -339,3 +386,7 @@ class Correlator:
         self._closed[closed] = None
         if len(self._closed) > _MAX_CLOSED:
             del self._closed[next(iter(self._closed))]
+
+
+def _since(begin: tuple[float, str]) -> float:
+    return begin[0]

@@ -72,6 +72,9 @@ class Incident:
         counted_to: Begin of the latest of these keys.
         cause: Summary and event id of the first cause.
         common_labels: Labels that all its keys have alike; None before the first.
+        reason: Reason of the first cause.
+        end_reason: Reason of the last end.
+        offsets: Offset of its first trigger, of each partition: a restart reads from there.
     """
 
     id: str
@@ -99,9 +102,12 @@ class Incident:
     counted_to: float = 0.0
     cause: tuple[str, str] = ("", "")
     common_labels: dict[str, str] | None = None
+    reason: str = ""
+    end_reason: str = ""
+    offsets: dict[TP, int] = field(default_factory=dict)
 
     @classmethod
-    def restored(cls, body: IncidentBody, now: float, max_members: int) -> Incident:
+    def restored(cls, body: IncidentBody, sent_at: float, now: float, max_members: int) -> Incident:
         """Return an open incident by its last message; its firing alerts come from the triggers."""
         members = [Member(_seconds(m.since), -m.margin, m.key, m.alert) for m in body.members]
         return cls(
@@ -119,7 +125,7 @@ class Incident:
             is_storm=body.is_storm,
             page=body.page,
             sent=body,
-            sent_at=now,
+            sent_at=sent_at,
             idle_since=now,
             unlisted=body.member_count - len({member.key for member in members}),
             counted_to=_seconds(body.latest),
@@ -161,6 +167,18 @@ class Incident:
         """
         self.firing[alert_id] = offset
         self.idle_since = None
+        self.include(alert_id, offset, trigger, labels, group)
+
+    def include(
+        self,
+        alert_id: AlertId,
+        offset: int,
+        trigger: TriggerView,
+        labels: dict[str, str],
+        group: tuple[str, ...],
+    ) -> None:
+        """Add an alert of a key, whether it fires or has ended; arguments as of `join`."""
+        self.offsets[alert_id.tp] = min(offset, self.offsets.get(alert_id.tp, offset))
         self.since, self.latest = min(self.since, trigger.since), max(self.latest, trigger.since)
         if trigger.key not in self.keys:
             if len(self.keys) < _MAX_KEYS:
@@ -171,6 +189,7 @@ class Incident:
             self._list(member)
             if self.listed[0] is member:
                 self.cause = trigger.summary, trigger.event_id[:_SHOWN_ID]
+                self.reason = trigger.reason
             if not is_counted:
                 self._weigh(trigger.channels)
             if self.common_labels is None:
@@ -197,12 +216,17 @@ class Incident:
         self.margin = max(self.margin, trigger.margin)
         self.is_limit = self.is_limit or trigger.is_limit
 
-    def leave(self, alert_id: AlertId, until: float, now: float) -> None:
+    def leave(self, alert_id: AlertId, trigger: TriggerView, now: float) -> None:
         """Note that an alert of a key has ended."""
         del self.firing[alert_id]
-        self.until = max(self.until, until)
+        self.note_end(trigger)
         if not self.firing:
             self.idle_since = now
+
+    def note_end(self, trigger: TriggerView) -> None:
+        """Take over time and reason of the end of an alert."""
+        self.end_reason = trigger.reason
+        self.until = max(self.until, trigger.until or trigger.since)
 
     def _list(self, member: Member) -> None:
         if len(self.listed) >= self.max_members and member > self.listed[-1]:

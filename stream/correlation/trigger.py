@@ -32,6 +32,7 @@ class _Body(msgspec.Struct):
     status: Literal["firing", "updated", "resolved"]
     labels: dict[str, str]
     startsAt: datetime  # noqa: N815  # the wire's name
+    reason: str = ""
     endsAt: datetime | None = None  # noqa: N815
     severity: float | None = None
     peak: float | None = None
@@ -57,6 +58,7 @@ class TriggerView(msgspec.Struct, frozen=True):
         channels: Channels by their share, the leading one first.
         summary: Sentence about it.
         event_id: Id of the event.
+        reason: Cause of the trigger.
     """
 
     status: Literal["firing", "updated", "resolved"]
@@ -70,12 +72,16 @@ class TriggerView(msgspec.Struct, frozen=True):
     channels: tuple[Channel, ...]
     summary: str = ""
     event_id: str = ""
+    reason: str = ""
 
     @property
     def sign(self) -> str:
-        """Text that triggers of one cause have alike: kind of alert and leading channel."""
+        """Text that triggers of one cause have alike: kind of alert and leading channel.
+
+        Not the direction of a limit: one cause may push a channel up here and down there.
+        """
         leader = self.channels[0].name if self.channels else ""
-        return f"{self.alert} {leader}"
+        return f"{self.alert.partition(' ')[0]} {leader}"
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -109,6 +115,7 @@ def read_trigger(body: bytes, event_id: str = "") -> TriggerView | None:
         channels=channels,
         summary=cut(one_line(trigger.annotations.get("summary", "")), _MOST_CHARACTERS),
         event_id=event_id,
+        reason=cut(one_line(trigger.reason), _MOST_CHARACTERS),
     )
 
 

@@ -5,6 +5,7 @@
 
 from ._bridge_metrics import BridgeMetrics as BridgeMetrics
 from ._bridge_metrics import IncidentMetrics as IncidentMetrics
+from ._mask import in_text as in_text
 from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
 from .health import Health as Health

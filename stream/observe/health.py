@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from stream.records import Reason, Rejected
 from stream.types import TP
 
+from ._mask import in_text
+
 UNFIT_AFTER = 100
 """Consecutive messages without any of the model's channels after which the model does not fit."""
 
@@ -201,7 +203,7 @@ class BridgeHealth(Health):
 
     def receiver(self, trouble: str) -> None:
         """Set the reason why alerts are not accepted; empty when they are."""
-        self._trouble = trouble
+        self._trouble = in_text(trouble)  # /readyz needs no token
 
     def ready(self, now: float) -> Report:
         """Check that triggers are read and alerts are accepted now."""

@@ -13,6 +13,7 @@ import pytest
 from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
 from stream.bridge import OUTCOMES, RESULTS, Bridge, _reading
+from stream.control import Document, Silence
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
 from stream.tools import clients
@@ -102,6 +103,28 @@ class Stage:
 
 def on(partition: int, body: bytes, **more: Any) -> Send:
     return Send(b"k", body, int(1000 * time.time()), partition, **more)
+
+
+def test_a_silence_of_the_control_topic_holds_alerts_back(
+    broker: Broker, server: FakeAlertmanager
+) -> None:
+    """From the first message on, until it is removed."""
+    stage = Stage(broker, server)
+    control = stage.settings.control.model_copy(update={"enabled": True})
+    settings = stage.settings.model_copy(update={"control": control})
+    topic = settings.control_topic
+    broker.create({topic: 1})
+    body = Silence(until="2999-01-01T00:00:00Z", keys=("rack7-*",))
+    document = Document(name="move", author="ann", time="2026-01-31T00:00:00Z", body=body)
+    milliseconds = int(1000 * time.time())
+    key = document.key.encode()
+    broker.produce(topic, [Send(key, document.encode(), milliseconds, 0)])
+    with Running(settings):
+        stage.send(on(0, trigger("rack7-a")), on(1, trigger("rack8-a")))
+        until("the other alert", lambda: len(server.of("rack8-a")) > 1)
+        assert server.of("rack7-a") == []
+        broker.produce(topic, [Send(key, None, milliseconds, 0)])
+        until("the alert", lambda: server.of("rack7-a"))
 
 
 def test_what_fires_is_told_until_it_is_over(broker: Broker, server: FakeAlertmanager) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from stream.bridge import RECEIVERS
 from stream.bridge._alerts import AlertTable
+from stream.bridge._orders import Orders
 from stream.bridge._progress import Progress
 from stream.bridge._receivers import ReceiverName
 from stream.settings import Settings
@@ -24,6 +25,7 @@ class Receiving:
         self.results: list[str] = []
         self.log: list[bytes] = []
         self.committed = Progress(0, 0)
+        self.orders = Orders()
         self.start()
 
     def start(self) -> None:
@@ -52,8 +54,11 @@ class Receiving:
     def send(self, now: float | None = None) -> None:
         """Send what is due, and commit."""
         self.now = self.now if now is None else now
-        self.receiver.send(self.table, NOW + timedelta(seconds=self.now))
-        unsent = [alert.unsent for alert in self.table.unsent if alert.unsent is not None]
+        time, orders = NOW + timedelta(seconds=self.now), self.orders
+        repeats = self.receiver.repeats
+        self.table.hold(orders.is_silenced, orders.acknowledgement, time, repeats=repeats)
+        self.receiver.send(self.table, time)
+        unsent = [alert.unsent for alert in self.table.unaccepted if alert.unsent is not None]
         threads = {
             group: message
             for alert in self.table

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stream.control import Acknowledgement
 from stream.settings import Settings, SettingsError
 from tests.serving import serving
 from tests.stream.bridge.fake_smtp import FakeSmtp, certificate
 from tests.stream.bridge.fakes import incident, trigger
 from tests.stream.bridge.receiving import Receiving
+from tests.stream.bridge.test_orders import orders, silence
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +71,34 @@ def test_a_digest_has_three_parts(smtp: FakeSmtp, pem: Path) -> None:
         ),
     ]
     mail = smtp.mails[-1]
-    assert mail["Subject"] == "Ember: 2 began, 2 firing, 2 resolved"
+    assert mail["Subject"] == "Ember: 1 began, 2 firing, 2 resolved"
     assert mail["To"] == "a@plant.example, b@plant.example"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert len(smtp.recipients[-1]) == 2
     assert mail["Message-ID"] != smtp.mails[0]["Message-ID"]
     assert mail["Message-ID"].endswith("@plant.example>")
+
+
+def test_an_acknowledged_alert_is_told_with_who_works_on_it(smtp: FakeSmtp, pem: Path) -> None:
+    """And one that came and went in silence is not told at all."""
+    receiving = receiving_at(smtp, pem, text="{key}")
+    receiving.write(trigger("a"))
+    receiving.run(901.0)
+    (alert,) = receiving.table
+    receiving.orders = orders(
+        Acknowledgement(event=alert.fingerprint), silence(1_000.0, keys=("hushed",))
+    )
+    receiving.write(trigger("hushed"))
+    receiving.run(950.0)
+    receiving.write(trigger("hushed", resolved=True), trigger("b"))
+    receiving.run(1_801.0)
+    assert text_of(smtp).split("\n\n") == [
+        "Began: 1",
+        "  b",
+        "Acknowledged: 1",
+        "  a (acknowledged by ann, 2026-01-31 00:00 UTC)\n",
+    ]
+    assert smtp.mails[-1]["Subject"] == "Ember: 1 began, 2 firing, 0 resolved"
 
 
 def test_without_news_there_is_no_mail_nor_after_a_restart(smtp: FakeSmtp, pem: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stream.bridge._http import BackOff, Endpoint, NotAcceptedError, UnavailableError, _retry_after
+from stream.observe import BridgeHealth
 from stream.settings import WebhookSection
 from tests.serving import serving
 from tests.stream.bridge.fake_smtp import certificate
@@ -48,18 +49,54 @@ def test_retry_after_is_a_number_or_a_date_and_bounded(header: str | None, secon
     assert _retry_after(header) == seconds
 
 
-def test_the_wait_is_the_longer_of_ours_and_theirs() -> None:
+def test_the_wait_is_theirs_where_they_say_one() -> None:
     now = [0.0]
     back_off = BackOff(lambda: now[0])
-    back_off.failed(UnavailableError("busy", retry_after=60.0))
-    for now[0], is_over in ((59.0, False), (60.0, True)):
-        assert back_off.is_over is is_over
     for _ in range(5):
         back_off.failed(UnavailableError("away"))
-    now[0] = 89.0
+    assert not back_off.is_over
+    for asked, wait in ((60.0, 60.0), (3.0, 3.0), (0.01, 1.0)):
+        back_off.failed(UnavailableError("busy", retry_after=asked))
+        begin = now[0]
+        for now[0], is_over in ((begin + wait - 0.1, False), (begin + wait, True)):
+            assert back_off.is_over is is_over
+    back_off.failed(UnavailableError("away"))
+    now[0] += 29.0
     assert not back_off.is_over
     assert back_off.accepted()
     assert not back_off.accepted()
+
+
+@pytest.mark.parametrize("status", [400, 429, 500])
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "no hook at /hook/T0/s3cretpath0?key=hunter2%2B&x=1",
+        "unknown key hunter2+",
+        "the key hunter2%2B is not known",
+        "Bearer t0ken0fours is not known",
+        "t0ken0fours?",
+        "no s3cretpath0",
+        "routing key r0uting is not known",
+        "token=an0ther",
+    ],
+)
+def test_an_answer_does_not_give_secrets_away(
+    server: FakeReceiver, monkeypatch: pytest.MonkeyPatch, status: int, echo: str
+) -> None:
+    """Receivers repeat what they were asked; the sentence goes to /readyz, which anybody reads."""
+    monkeypatch.setattr(server, "respond", lambda *_: (status, echo))
+    url = f"{server.url}/hook/T0/s3cretpath0?key=hunter2%2B&x=1"
+    headers = {"Authorization": "Bearer t0ken0fours"}
+    section = WebhookSection()
+    receiver = Endpoint(url, section, "webhook", headers, secrets=["r0uting"])
+    with pytest.raises((NotAcceptedError, UnavailableError)) as caught:
+        receiver.post({})
+    secrets = ("hunter2", "t0ken0fours", "s3cretpath0", "r0uting", "an0ther")
+    assert not [secret for secret in secrets if secret in str(caught.value)]
+    health = BridgeHealth(0.0)
+    health.receiver(echo)
+    assert "an0ther" not in str(health.ready(0.0))
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

@@ -231,3 +231,31 @@ def test_without_an_address_it_does_not_start() -> None:
     with pytest.raises(UserError, match=r"EMBER_SLACK__WEBHOOK_URL") as caught:
         Receiving("slack")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("*a*", "\N{ASTERISK OPERATOR}a\N{ASTERISK OPERATOR}"),
+        ("`a`", "\N{MODIFIER LETTER GRAVE ACCENT}a\N{MODIFIER LETTER GRAVE ACCENT}"),
+        ("~a~", "\N{TILDE OPERATOR}a\N{TILDE OPERATOR}"),
+        ("_a_", "\N{MODIFIER LETTER LOW MACRON}a\N{MODIFIER LETTER LOW MACRON}"),
+        ("http://evil.example/a", "http:\N{WORD JOINER}//evil.example/a"),
+        ("disk_io_ms", "disk_io_ms"),
+    ],
+)
+def test_the_name_of_a_key_is_no_markup(slack: FakeSlack, key: str, shown: str) -> None:
+    link = "https://a.example/d_/_?key={key}"
+    receiving = by_token(slack, link, text="{key} is odd {link}")
+    receiving.write(trigger(key))
+    receiving.run(60.0)
+    (section,) = (b for b in slack.first[0]["blocks"] if b["type"] == "section")
+    assert section["text"]["verbatim"]
+    assert f"{shown} is odd <https://a.example/d_/_?key=" in section["text"]["text"]
+
+
+def test_the_link_of_an_incident_shows_its_first_key(slack: FakeSlack) -> None:
+    receiving = by_token(slack, "https://a.example/d?key={key}")
+    receiving.write(incident("firing", "warning"))
+    receiving.run(60.0)
+    assert "https://a.example/d?key=host-0" in texts(slack.first[0])

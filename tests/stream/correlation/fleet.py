@@ -33,12 +33,16 @@ def trigger(
     name: str = "EmberFiring",
     until: float | None = None,
     summary: str = "",
+    direction: str = "",
+    reason: str = "evidence",
 ) -> bytes:
     """A trigger's body with the fields that count; times in seconds after `START`."""
     body = {
         "status": status,
         "labels": {"alertname": name, "key": key, "topic": "telemetry"}
-        | ({} if name == "EmberFiring" else {"channel": next(iter(channels))}),
+        | ({} if name == "EmberFiring" else {"channel": next(iter(channels))})
+        | ({"direction": direction} if direction else {}),
+        "reason": reason,
         "startsAt": datetime.fromtimestamp(START + since, UTC),
         "endsAt": None if until is None else datetime.fromtimestamp(START + until, UTC),
         "annotations": {"summary": summary} if summary else {},

@@ -291,3 +291,84 @@ def test_a_hostile_key_costs_no_time() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"status": "firing"}', b"\xff"])
 def test_a_body_that_is_no_trigger_is_none(body: bytes) -> None:
     assert read_trigger(body) is None
+
+
+def test_a_restart_leaves_out_what_had_ended_before_the_incident_began() -> None:
+    """Alerts of the same kind within the window, which came and went while they waited."""
+    fleet = Fleet(max_members=5)
+    for n in range(4):  # open in every partition, so that it is read from there
+        fleet.write(f"old-{n}", -1_000.0, channels=["disk"])
+    for n in range(12):
+        fleet.write(f"early-{n}", n / 10)
+        fleet.end(f"early-{n}", n / 10, until=n / 10 + 5.0)
+    fleet.run(30.0)
+    for n in range(200):
+        fleet.write(f"host-{n}", 240.0 + n / 10)
+    fleet.run(1_500.0)
+    before = fleet.topic[-1][1]
+    assert before.member_count == 200
+    fleet.start()
+    fleet.run(1_500.0)
+    fleet.write("host-500", 250.0)
+    fleet.run(6_000.0)
+    after = fleet.topic[-1][1]
+    assert (after.id, after.member_count, after.firing_count) == (before.id, 201, 201)
+    assert (after.starts_at, after.members) == (before.starts_at, before.members)
+    assert after.annotations["first"] == before.annotations["first"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_restart_changes_no_state(data: st.DataObject) -> None:
+    """A fleet that is started anew writes the same messages as one that goes on."""
+    sizes = {"max_members": 3}
+    steady, killed = Fleet(**sizes), Fleet(**sizes)
+    firing: dict[str, float] = {}
+    for step in data.draw(st.lists(st.integers(0, 9), min_size=5, max_size=50)):
+        if step < 7:
+            key = f"k{data.draw(st.integers(0, 9))}"
+            seconds = steady.now - START
+            since = firing.pop(key, None)
+            for fleet in (steady, killed):
+                if since is not None:
+                    fleet.end(key, since, until=seconds)
+                else:
+                    fleet.write(key, seconds, channels=[f"c{int(key[1]) % 2}"])
+            if since is None:
+                firing[key] = seconds
+        # Nothing waits at the kill, which would begin to wait anew.
+        pause = data.draw(st.sampled_from([20.0, 400.0, 1_500.0])) if step > 3 else 0.0
+        for fleet in (steady, killed):
+            fleet.run(pause)
+        if pause:
+            killed.start()
+            killed.send()
+    for fleet in (steady, killed):
+        fleet.run(3_000.0)
+    assert [body for _, body in killed.topic] == [body for _, body in steady.topic]
+
+
+def test_limits_above_and_below_are_one_cause() -> None:
+    fleet = Fleet()
+    for key, direction in (("a", "above"), ("b", "below")):
+        fleet.write(key, name="EmberLimit", direction=direction, reason="limit")
+    (body,) = fleet.run(20.0)
+    assert body.member_count == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"),
+    [
+        ("EmberLimit", "limit", "within_limit"),
+        ("EmberKeyStale", "stale", "returned"),
+        ("EmberFiring", "evidence", "model"),
+    ],
+)
+def test_an_incident_has_the_reasons_of_its_triggers(name: str, begin: str, end: str) -> None:
+    fleet = Fleet()
+    fleet.write("a", name=name, reason=begin)
+    fleet.run(20.0)
+    fleet.end("a", name=name, reason=end)
+    fleet.start()
+    fleet.run(60.0)
+    assert [body.reason for _, body in fleet.topic] == [begin, end]
