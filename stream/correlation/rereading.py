@@ -1,7 +1,8 @@
 """Triggers that are read again after a restart: which incident each of them was in.
 
 The messages of an incident list only its first keys. So the others are told by what they have to
-have in common with it, once all triggers are read: of two partitions either may come first.
+have in common with it, once all triggers are read: of two partitions either may come first. An
+alert that ended while it was gathered may count with them, though no message had counted it.
 """
 
 from __future__ import annotations
