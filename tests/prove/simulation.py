@@ -19,8 +19,8 @@ from .frame import ROOT, Refuted
 BUGS: Final = ROOT / "tests" / "simulation" / "bugs"
 _PART: Final = 2_000
 """Schedules of one process."""
-_MODELS: Final = 0.2
-"""Schedules in which models are published, for each one without."""
+_SHARE: Final = 5
+"""One schedule of so many has models that are published, and one has documents of operators."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         }
         parts = [
             pool.submit(simulate, ROOT, schedules, seed, *more)
-            for share, more in ((_MODELS, ["--models"]), (1.0, []))
-            for schedules, seed in _cut(int(share * options.schedules), options.seed)
+            for number, more in _kinds(options.schedules)
+            for schedules, seed in _cut(number, options.seed)
         ]
         try:
             _add(figures, parts)
@@ -60,6 +60,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if missed := [name for name, after in found.items() if after is None]:
         raise Refuted(f"Not found within {options.bug_schedules} schedules: {missed}.", figures)
     return figures
+
+
+def _kinds(schedules: int) -> Iterator[tuple[int, list[str]]]:
+    """Number of schedules of each kind, and the words that ask for it."""
+    for word in ("--models", "--control"):
+        yield schedules // _SHARE, [word]
+    yield schedules - 2 * (schedules // _SHARE), []
 
 
 def _cut(schedules: int, seed: int) -> Iterator[tuple[int, int]]:
