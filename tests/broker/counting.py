@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,10 @@ class Meta:
     events_from: int = -1
     clock_us: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+
+    # No documents of operators act on a count.
+    control_digest: ClassVar[str] = ""
+    control_epochs: ClassVar[tuple[()]] = ()
 
     def begin_at(self, position: int) -> None:
         if self.first_offset < 0:
@@ -181,6 +185,9 @@ class CountingEngine:
         for outcome, n in counts.items():
             meta.add(outcome, n)
         return events, sources, counts
+
+    def has_unwritten(self, tp: Any) -> bool:
+        return bool(self.slabs[tuple(tp)].dirty)
 
     def take_dirty(self, tp: Any, limit: int | None = None) -> Dirty:
         slab = self.slabs[tuple(tp)]
