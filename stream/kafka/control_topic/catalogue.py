@@ -50,7 +50,7 @@ class ControlCatalogue:
         self._numbers: set[int] = set()
         self._current: ControlSet | None = None
         self._former: dict[str, ControlSet | None] = {}
-        self._faulty: dict[int, Unusable] = {}
+        self._faulty: dict[str, tuple[int, Unusable]] = {}
         self._excess: dict[int, Unusable] = {}
         self.next_offset = 0
 
@@ -73,16 +73,14 @@ class ControlCatalogue:
         # A document that cannot be used goes all the same: after a compaction nobody could know
         # the former one, and all workers have to come to the same set.
         self._documents.pop(name, None)
-        self._faulty = {
-            broken: fault for broken, fault in self._faulty.items() if fault.key != name
-        }
+        self._faulty.pop(name, None)
         if value is None:
             return
         try:
             document = _document(name, value)
             self._documents[name] = _Placed(document, offset, len(document.encode()))
         except ControlError as error:
-            self._faulty[offset] = Unusable(name, error.message)
+            self._faulty[name] = offset, Unusable(name, error.message)
 
     def _take_change(self, number: int, value: bytes | None) -> None:
         self._numbers.discard(number)
@@ -118,14 +116,13 @@ class ControlCatalogue:
     def unusable(self) -> dict[int, Unusable]:
         """Documents that cannot be used, by the offset of their record."""
         assert self.current is not None  # which finds those beyond the bounds
-        return self._faulty | self._excess
+        return dict(self._faulty.values()) | self._excess
 
     @property
     def is_foreign(self) -> bool:
         """True where records of other programs are all that the topic has."""
-        faulty = self._faulty.values()
-        is_ours = self._documents or self._numbers
-        return bool(faulty) and not is_ours and not any(_is_kind(each.key) for each in faulty)
+        is_ours = self._documents or self._numbers or any(map(_is_kind, self._faulty))
+        return bool(self._faulty) and not is_ours
 
     def changes(self) -> list[Change]:
         """Return the changes that are kept; the last one comes first."""
