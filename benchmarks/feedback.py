@@ -163,7 +163,7 @@ def _measure(
         own, kind = marks[series.key], _repeated(place, seed)
         if len(own) == MARKS:
             full += 1
-            since = max(parse_time(document.body.time) for document in own)  # type: ignore[union-attr]
+            since = max(parse_time(document.time) for document in own)
             _count(counts[kind], kind, series, since, unmarked[series.key], bodies[series.key])
     return full
 
@@ -189,7 +189,7 @@ def _next_mark(
     series: KeySeries, repeats: Sequence[Fault], bodies: Bodies, marks: Sequence[Document]
 ) -> list[Document]:
     """The first page of the model in a repeat that lies after all marks, as a false alarm."""
-    last_mark_us = max((parse_time(m.body.time) for m in marks), default=0)  # type: ignore[union-attr]
+    last_mark_us = max((parse_time(mark.time) for mark in marks), default=0)
     for fault in repeats:
         for body in bodies:
             if body["labels"]["alertname"] != "EmberFiring" or body["status"] != "firing":

@@ -146,7 +146,7 @@ class OwnedPartitions:
 
     def has_unwritten(self, tp: TP) -> bool:
         """Return whether rows of a partition changed since they were last taken."""
-        return self._store.slab.has_dirty(self._parts[tp[0], tp[1]].number)
+        return bool(self._store.slab.dirty_slots(self._parts[tp[0], tp[1]].number).size)
 
     def unwritten_bytes(self) -> int:
         """Return the bytes of the rows that changed since they were last taken."""

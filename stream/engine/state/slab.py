@@ -110,11 +110,6 @@ class Slab:
         n = self.high
         return np.flatnonzero(self.dirty[:n] & (self.owner[:n] == owner))
 
-    def has_dirty(self, owner: int) -> bool:
-        """Return whether rows of a partition changed since they were last taken."""
-        n = self.high
-        return bool(np.any(self.dirty[:n] & (self.owner[:n] == owner)))
-
     def mark_migrated_dirty(self, owner: int) -> None:
         """Mark the migrated rows of a partition dirty: they are to be written to the changelog."""
         n = self.high
