@@ -75,7 +75,7 @@ class LeftOut:
             whitener = ops.to_numpy(self._pipeline.visible.whitener).astype(np.float64)
             features = np.append(mask, False)[self._owner]
             directions = whitener[features]
-            left = whitener - (whitener @ np.linalg.pinv(directions)) @ directions
-            left[features] = 0.0
-            self._matrices[name] = ops.exact_weight(left.astype(np.float32))
+            remainder = whitener - (whitener @ np.linalg.pinv(directions)) @ directions
+            remainder[features] = 0.0
+            self._matrices[name] = ops.exact_weight(remainder.astype(np.float32))
         return self._matrices[name]

@@ -78,7 +78,7 @@ class Alert:
         channel: Channel of the alert, or its leading one.
         names: Ids of its events, and of its incident.
         is_held: True while a silence is for it.
-        acknowledged: Who works on it, and since when; empty where nobody does.
+        acknowledged: Name of the person at work on it, and since when; empty: nobody is.
         told_escalations: Number of the escalations that the receiver has accepted.
     """
 

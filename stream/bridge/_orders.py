@@ -82,7 +82,7 @@ def _is_for(silence: _Silence, alert: Alert) -> bool:
         return False
     if silence.is_for_all:
         return True
-    # Of an incident with more keys than it lists, nobody knows whether all of them are silent.
+    # An incident may have more keys than it lists, and nobody knows whether those are silent.
     return alert.is_listed and bool(alert.keys) and all(map(silence.keys.match, alert.keys))
 
 

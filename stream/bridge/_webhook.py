@@ -53,15 +53,15 @@ class Webhook(GroupReceiver):
     def _payload(self, group: Group) -> dict[str, Any]:
         """Return the body of the request for a group."""
         # An acknowledged one is not repeated.
-        told = [
+        sent = [
             alert for alert in group.alerts if alert.unsent is not None or not alert.acknowledged
         ]
-        listed = told[:_MOST_ALERTS]
+        listed = sent[:_MOST_ALERTS]
         alerts = [self._entry(alert) for alert in listed]
         return {
             "version": "4",
             "groupKey": group.key,
-            "truncatedAlerts": len(told) - len(listed),
+            "truncatedAlerts": len(sent) - len(listed),
             "status": "resolved" if group.is_over else "firing",
             "receiver": "ember",
             "groupLabels": group.labels,

@@ -171,7 +171,7 @@ def train(
     rules = RowRules(window_spec(settings), (*flags, *settings.channels.rules))
     require_at_least("keys", keys, 0)
     targets = Targets.of(settings, out, profile)
-    # Of each profile so many keys.
+    # So many keys of each profile: they are chosen when all are known.
     reading = records.reading(keys=0 if targets.by_profile else keys)
     dataset = read_data(data, options, lambda: settings, reading, dumps=codec is not None)
     known_incidents = _incidents(exclude, incidents, options, dataset)

@@ -222,7 +222,7 @@ def join(results: Sequence[StepResult], into: StepResult) -> None:
         into: Result of the whole slice, which has the refusals.
     """
     by_place = [
-        # What a profile tells keeps its order, also where a message before it brings it about.
+        # Events of a profile keep their order, also where an earlier message brings one about.
         zip(accumulate(result.sources, max), repeat(number), count(), result.events, result.sources)
         for number, result in enumerate(results)
     ]

@@ -36,7 +36,7 @@ def apply_some(rng: random.Random, config: Path, number: int) -> None:
     Args:
         rng: Chooses them.
         config: Settings file of the service.
-        number: Of the change; another one gives another set.
+        number: Number of the change; another one gives another set.
     """
     tables = [f'[[rule]]\nname = "change-{number}"\nkeys = ["nobody"]\nignore = true\n']
     for name in rng.sample(MACHINES, rng.randrange(len(MACHINES))):

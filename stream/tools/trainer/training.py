@@ -117,7 +117,7 @@ def _read(settings: Settings, since_ms: int, report: Report) -> Dataset:
         counts = f"{progress.records:,} of {progress.total:,} records"
         report(Progress("reading", f"{counts} {progress.stage}", ratio))
 
-    # Of a profile the keys are chosen when all are known.
+    # The keys of a profile are chosen when all are known.
     keys = 0 if settings.profile else learn.keys
     reading = RecordReading(Period(since_ms), keys=keys, progress=on_progress)
     schemes = record_schemes(lambda: settings, reading, DataOptions())
