@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from . import reading
+from . import reading, writing
 from .answers import ErrorAnswer
 from .console import Console
 from .endpoint import Endpoint, as_json
@@ -28,7 +28,7 @@ _PAGES: Final = ("/", "/keys", "/keys/{key:path}", "/incidents", "/what-if", "/n
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return all endpoints of the API."""
-    return (*reading.ENDPOINTS,)
+    return (*reading.ENDPOINTS, *writing.ENDPOINTS)
 
 
 def make_app(console: Console, more: Sequence[Endpoint] = ()) -> Starlette:

@@ -13,7 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from stream.control import ControlError
 from stream.errors import UserError
+from stream.kafka.control_topic.publisher import OutdatedError
 
 from .answers import ErrorAnswer
 from .guard import RefusedError
@@ -95,7 +97,7 @@ class Endpoint:
         except NotKnownError as error:
             return as_json(ErrorAnswer(str(error)), 404)
         except UserError as error:
-            return as_json(ErrorAnswer(error.message), 409 if self.writes else 503)
+            return as_json(ErrorAnswer(error.message), _status_of(error))
 
     async def _query(self, request: Request) -> Any:
         """Return query or body of the endpoint's type.
@@ -115,6 +117,13 @@ class Endpoint:
                 f"Received: {error}.",
                 400,
             ) from None
+
+
+def _status_of(error: UserError) -> int:
+    """Return the HTTP status of a user's mistake, of a conflict, or of an absent broker."""
+    if isinstance(error, ControlError) or error.exit_code == 2:
+        return 400
+    return 409 if isinstance(error, OutdatedError) else 503
 
 
 def as_json(answer: Any, status: int = 200) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -75,7 +75,7 @@ class DocumentBody(msgspec.Struct, forbid_unknown_fields=True):
     """Document to write."""
 
     kind: Literal["acknowledgement", "calendar", "feedback", "rule", "silence"]
-    body: dict[str, object]
+    body: dict[str, Any]
     name: Annotated[str, Meta(max_length=128)] = ""
     """Empty: a new one is made."""
     reason: Note = ""
