@@ -47,12 +47,20 @@ def activations(task: ActivationsTask, on_step: OnStep) -> dict[str, Any]:
     records = records.take(np.argsort(records.time_us, kind="stable"))
     window, _ = engine_settings(task.settings)
     (series,) = rows(model.sources, [records], window, model.recipe)
-    return _states(model, task.key, np.asarray(series.time_us), series.values)
+    return states_of(model, task.key, np.asarray(series.time_us), series.values)
 
 
-def _states(
+def states_of(
     model: FleetModel, key: bytes, time_us: NDArray[np.int64], values: NDArray[np.float64]
 ) -> dict[str, Any]:
+    """Return the neurons after rows of a key, in the form of `activations`.
+
+    Args:
+        model: The model.
+        key: Stream key.
+        time_us: Times of the rows, `(n,)`, rising.
+        values: Values of the channels, `(n, C)`.
+    """
     pipeline = model.pipeline
     liquid, channels = pipeline.liquid, len(model.channels)
     state = model.new_state
