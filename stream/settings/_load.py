@@ -29,6 +29,7 @@ from stream.types import ONE_METRIC_CODECS
 
 from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
+from ._console import ConsoleSection
 from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputSection
 from ._incidents import IncidentsSection
@@ -127,6 +128,10 @@ class Settings(BaseSettings):
     )
     email: EmailSection = Field(
         default=EmailSection(), description="Target of `ember bridge email`."
+    )
+
+    console: ConsoleSection = Field(
+        default=ConsoleSection(), description="Pages and API of `ember console`."
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
