@@ -5,7 +5,7 @@ import { channelChips } from "./parts.js";
 import { keyAddress } from "./router.js";
 import { state } from "./state.js";
 import { MINUTE, durationText, isoText, timeElement } from "./times.js";
-import { rarity } from "./words.js";
+import { numberText, rarity } from "./words.js";
 
 /**
  * Return the address of an episode: its key at that time, with room before and after.
@@ -42,17 +42,33 @@ export function episodeCard(episode, { changed, withKey = true, isChosen = false
       h("a", { class: "card-key", href: episodeAddress(episode) }, withKey ? episode.key : timeText(episode)),
       h("span", { class: "card-time" }, withKey ? timeElement(episode.starts_us) : null, ` for ${durationText(end - episode.starts_us)}`),
     ),
-    h("p", { class: "card-reason" }, episode.reason || episode.alert || "No reason was given."),
+    h("p", { class: "card-reason" }, reasonOf(episode)),
     channelChips(episode.channels ?? []),
-    h(
-      "p",
-      { class: "card-facts" },
-      h("span", { title: `Severity ${episode.severity}, at its peak ${episode.peak ?? episode.severity}` }, `At its peak ${rarity(episode.peak ?? episode.severity)}`),
-      episode.incident && h("a", { href: `/incidents?view=incidents&incident=${encodeURIComponent(episode.incident)}` }, "Part of an incident"),
-    ),
     documentsOf(episode),
-    actionsOf(episode, changed),
+    h(
+      "div",
+      { class: "card-foot" },
+      h(
+        "p",
+        { class: "card-facts" },
+        h("span", { title: `Severity ${numberText(episode.severity)}, at its peak ${numberText(episode.peak ?? episode.severity)}` }, `At its peak ${rarity(episode.peak ?? episode.severity)}`),
+        episode.incident && h("a", { href: `/incidents?view=incidents&incident=${encodeURIComponent(episode.incident)}` }, "Part of an incident"),
+      ),
+      actionsOf(episode, changed),
+    ),
   );
+}
+
+/**
+ * Return the words of an event, without the key that stands above them.
+ *
+ * @param {any} episode The episode.
+ */
+export function reasonOf(episode) {
+  const summary = String(episode.summary ?? "");
+  const first = summary.startsWith(`${episode.key}: `) ? summary.slice(episode.key.length + 2) : summary;
+  const sentences = [first, episode.description].filter(Boolean).map((text) => text.replace(/[.\s]*$/, "."));
+  return sentences.join(" ") || episode.reason || episode.alert || "No reason was given.";
 }
 
 /** @param {any} episode The episode. */

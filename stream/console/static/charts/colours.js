@@ -45,15 +45,13 @@ export function palette() {
 }
 
 /**
- * Draw the ramp into a canvas, from `FIRST` to `LAST`.
+ * Fill a canvas with the colour of a severity.
  *
  * @param {HTMLCanvasElement} canvas The canvas.
+ * @param {number} severity The severity.
  */
-export function drawRamp(canvas) {
+export function drawSwatch(canvas, severity) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  for (let x = 0; x < canvas.width; x += 1) {
-    const share = x / Math.max(1, canvas.width - 1);
-    context.fillStyle = `rgb(${ramp(FIRST + share * (LAST - FIRST)).map(Math.round).join(" ")})`;
-    context.fillRect(x, 0, 1, canvas.height);
-  }
+  context.fillStyle = `rgb(${ramp(severity).map(Math.round).join(" ")})`;
+  context.fillRect(0, 0, canvas.width, canvas.height);
 }

@@ -9,6 +9,7 @@ import { setQuery } from "../router.js";
 import { walk } from "../shortcuts.js";
 import { timeElement } from "../times.js";
 import { incidentCard } from "./incident_card.js";
+import { Preview } from "./preview.js";
 
 const LIMIT = 50;
 const VIEWS = { feed: "Feed", incidents: "Incidents", history: "Who did what" };
@@ -21,10 +22,15 @@ export function open(view, { query }) {
     key: query.get("key") ?? "",
   };
   const wanted = query.get("incident");
+  /** @type {Map<string, any>} */
+  const episodes = new Map();
   const controller = new AbortController();
   const list = h("div", { class: "feed", "aria-busy": "true" });
   const tabs = h("div", { class: "segments", role: "group", "aria-label": "What is shown" });
   const more = h("div", { class: "feed-more" });
+  const preview = new Preview();
+  list.addEventListener("focusin", look);
+  list.addEventListener("pointerover", look);
   let turn = 0;
   let soon = 0;
 
@@ -38,8 +44,7 @@ export function open(view, { query }) {
       choice("Status", { "": "all", firing: "fires now", resolved: "resolved" }, filter.status, (status) => change({ status })),
       textField("Key", "exact name", filter.key, (key) => change({ key })),
     ),
-    list,
-    more,
+    h("div", { class: "feed-place" }, h("div", {}, list, more), preview.root),
   );
   drawTabs();
   load();
@@ -50,6 +55,19 @@ export function open(view, { query }) {
   };
   const kinds = ["trigger", "incident", "control", "resume"];
   for (const kind of kinds) live.addEventListener(kind, onEvent);
+
+  /** @param {Event} event Focus or pointer on a card. */
+  function look(event) {
+    const card = event.target instanceof Element ? event.target.closest("[data-event]") : null;
+    const episode = episodes.get(card?.getAttribute("data-event") ?? "");
+    if (episode) preview.show(episode);
+  }
+
+  /** @param {any[]} shown Episodes of the feed. */
+  function keep(shown) {
+    for (const episode of shown) episodes.set(episode.id, episode);
+    if (shown.length) preview.start(shown[0]);
+  }
 
   /** @param {Record<string, string>} changes Changes of the filter. */
   function change(changes) {
@@ -80,6 +98,7 @@ export function open(view, { query }) {
     if (!isPresent()) return;
     replace(answer.events.map((/** @type {any} */ episode) => episodeCard(episode, { changed: load })));
     drawMore(answer.next_us);
+    keep(answer.events);
     if (!answer.events.length) show(list, nothing());
   }
 
@@ -94,6 +113,7 @@ export function open(view, { query }) {
       const answer = await get("/events", { kind: "trigger", status: filter.status, key: filter.key, limit: LIMIT, before_us: beforeUs }, controller.signal);
       list.append(...answer.events.map((/** @type {any} */ episode) => episodeCard(episode, { changed: load })));
       drawMore(answer.next_us);
+      for (const episode of answer.events) episodes.set(episode.id, episode);
     } catch (error) {
       if (!isAbort(error)) fault(error);
     }
@@ -144,6 +164,7 @@ export function open(view, { query }) {
     shortcuts: walk(() => list, ".card-key", "alert"),
     close() {
       controller.abort();
+      preview.close();
       clearTimeout(soon);
       turn += 1;
       for (const kind of kinds) live.removeEventListener(kind, onEvent);

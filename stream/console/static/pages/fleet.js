@@ -1,9 +1,10 @@
 /** Fleet: every key by time, the most severe first, and who fires now. */
 import { get, isAbort, keyPath } from "../api.js";
-import { drawRamp } from "../charts/colours.js";
+import { drawSwatch } from "../charts/colours.js";
 import { HeatRows } from "../charts/heat_rows.js";
 import { Heatmap } from "../charts/heatmap.js";
 import { h, show } from "../dom.js";
+import { episodeAddress } from "../episodes.js";
 import { live } from "../live.js";
 import { fault } from "../notices.js";
 import { button, choice, emptyState, keyRow, textField } from "../parts.js";
@@ -34,6 +35,7 @@ export function open(view, { query }) {
   const firing = h("ol", { class: "key-list" });
   const firingHead = h("h2", {}, "Fires now");
   const legend = h("div", { class: "legend" });
+  const lately = h("ol", { class: "key-list" });
   const note = h("p", { class: "note", hidden: true });
   const body = h("div", { class: "heat-place" }, map.root);
   const controller = new AbortController();
@@ -62,7 +64,14 @@ export function open(view, { query }) {
       "div",
       { class: "fleet" },
       h("section", { class: "panel fleet-map", "aria-label": "Heat map" }, body, legend),
-      h("aside", { class: "panel fleet-side", "aria-label": "Keys that fire now" }, firingHead, firing),
+      h(
+        "aside",
+        { class: "panel fleet-side", "aria-label": "Keys that fire" },
+        firingHead,
+        firing,
+        h("h2", { class: "wide-only" }, "Lately"),
+        lately,
+      ),
     ),
   );
   drawLegend();
@@ -86,13 +95,15 @@ export function open(view, { query }) {
     const turn = ++loads;
     const { pattern, channel, sort, minutes } = filter;
     try {
-      const [fleet, severe] = await Promise.all([
+      const [fleet, severe, recent] = await Promise.all([
         get("/fleet", { minutes, columns: COLUMNS, pattern: patternFor(pattern), channel, sort, limit: MOST }, controller.signal),
         get("/keys", { firing: 1, sort: "severity", limit: 50, pattern: patternFor(pattern), channel }, controller.signal),
+        get("/events", { kind: "trigger", status: "resolved", limit: 12 }, controller.signal),
       ]);
       if (turn !== loads) return;
       drawMap(new HeatRows(fleet));
       drawFiring(severe);
+      drawLately(recent.events);
       if (map.cadence === null && fleet.keys.length) await learnCadence(fleet.keys[0]);
     } catch (error) {
       if (isAbort(error)) return;
@@ -142,6 +153,29 @@ export function open(view, { query }) {
     );
   }
 
+  /** @param {any[]} episodes Episodes that are over, newest first. */
+  function drawLately(episodes) {
+    show(
+      lately,
+      episodes.length
+        ? episodes.map((episode) =>
+            h(
+              "li",
+              {},
+              h(
+                "a",
+                { class: "key-row", href: episodeAddress(episode) },
+                h("span", { class: "dot", "aria-hidden": "true" }),
+                h("span", { class: "key-name" }, episode.key),
+                h("span", { class: "key-channel" }, episode.channels?.[0]?.name ?? ""),
+                h("span", { class: "key-rarity" }, timeElement(episode.starts_us), ` for ${durationText(episode.ends_us - episode.starts_us)}`),
+              ),
+            ),
+          )
+        : h("li", { class: "quiet" }, "Nothing has fired before."),
+    );
+  }
+
   function drawNumbers() {
     const { status } = state;
     if (!status) return;
@@ -157,13 +191,14 @@ export function open(view, { query }) {
   }
 
   function drawLegend() {
-    const canvas = h("canvas", { class: "ramp", width: 180, height: 10, "aria-hidden": "true" });
-    drawRamp(canvas);
     show(
       legend,
-      h("span", {}, "usual"),
-      canvas,
-      h("span", {}, [2, 4, 6, 8].map((severity) => h("span", { class: "legend-step" }, `${rarity(severity, map.cadence)}${severity === 8 ? ", or rarer" : ""}`))),
+      [0, 2, 4, 6, 8].map((severity) => {
+        const swatch = h("canvas", { class: "swatch", width: 14, height: 10, "aria-hidden": "true" });
+        drawSwatch(swatch, severity);
+        const words = severity ? rarity(severity, map.cadence) : "usual";
+        return h("span", { class: "legend-step", title: `Severity ${severity}` }, swatch, severity === 8 ? `${words}, or rarer` : words);
+      }),
       h("span", { class: "legend-mark" }, "fires now"),
     );
   }
@@ -183,7 +218,7 @@ export function open(view, { query }) {
   return {
     title: "Fleet",
     shortcuts: [
-      ...walk(() => firing, "a", "firing key"),
+      ...walk(() => firing.parentElement, "a", "key of the list"),
       { keys: "m", does: "go to the heat map", run: () => map.scroller.focus() },
     ],
     close() {
