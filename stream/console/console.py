@@ -11,9 +11,10 @@ from stream.control import ControlSet
 from stream.kafka.control_topic.publisher import Edit, Stamp
 from stream.settings import Settings
 
-from .answers import ConsoleHealth, HealthAnswer
+from .answers import ConsoleHealth
 from .guard import Guard
 from .store import Store
+from .workers import Workers
 
 
 class ControlWriter(Protocol):
@@ -52,7 +53,7 @@ class Console:
         guard: Rules about callers.
         writer: Writer of documents; None where `control.enabled` is off.
         reading: State of the reading of topics.
-        workers: Function that asks the workers for their health.
+        workers: Workers that are asked for their health; None: none are.
         now_us: Wall clock, microseconds since the epoch.
         is_demo: True in `ember demo`.
     """
@@ -62,7 +63,7 @@ class Console:
     guard: Guard
     writer: ControlWriter | None = None
     reading: Reading = field(default_factory=Reading)
-    workers: Callable[[], HealthAnswer] | None = None
+    workers: Workers | None = None
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     is_demo: bool = False
     extras: dict[str, Any] = field(default_factory=dict)

@@ -52,10 +52,8 @@ class Live:
             self._events(request), media_type="text/event-stream", headers=headers
         )
 
-    def close(self) -> None:
-        """End all streams, so that the server can stop."""
-        for client in self._clients:
-            _put(client, None)
+    def _is_stopping(self) -> bool:
+        return bool(self._console.extras.get("is_stopping", bool)())
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         client: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WAITING + 1)
@@ -63,7 +61,7 @@ class Live:
         try:
             yield b"retry: 2000\n\n"
             yield _message("rows", await asyncio.to_thread(self._rows))
-            while not await request.is_disconnected():
+            while not (self._is_stopping() or await request.is_disconnected()):
                 try:
                     async with asyncio.timeout(_ROWS_SECONDS):
                         message = await client.get()

@@ -117,13 +117,13 @@ def control(call: Call) -> answers.ControlAnswer:
 def health(call: Call) -> answers.HealthAnswer:
     """Return the health of workers and console."""
     console = call.console
-    if console.workers is not None:
-        answer = console.workers()
-    else:
-        answer = answers.HealthAnswer(workers=[], console=console.health, model=None)
+    workers = console.workers
     with console.store.locked():
-        answer.console = console.health
-    return answer
+        return answers.HealthAnswer(
+            workers=[] if workers is None else workers.health,
+            console=console.health,
+            model=None if workers is None else workers.model,
+        )
 
 
 ENDPOINTS: Final = (

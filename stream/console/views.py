@@ -385,8 +385,9 @@ def _share(channel: dict[str, Any]) -> answers.ChannelShare:
 
 def _number_of(body: dict[str, Any], name: str) -> float | None:
     value = body.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
 
 
 def _maybe(document: Document | None) -> dict[str, Any] | None:

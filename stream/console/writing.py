@@ -27,7 +27,10 @@ def write_document(call: Call) -> answers.WriteAnswer:
     query: requests.DocumentBody = call.query
     name = query.name or f"{query.kind}-{secrets.token_hex(4)}"
     fields = {
-        **{"name": name, "author": call.user, "time": _now(), "reason": query.reason},
+        "name": name,
+        "author": call.user,
+        "time": _now(),
+        "reason": query.reason,
         "body": {**query.body, "kind": query.kind},
     }
     try:

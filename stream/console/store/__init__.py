@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._documents import Documents as Documents
 from ._episodes import Episode as Episode
-from ._heat import STEP_US as HEAT_STEP_US
+from ._heat import HEAT_STEP_US as HEAT_STEP_US
 from ._keys import KeyTable as KeyTable
 from ._points import Points as Points
 from ._scores import ScoreStore as ScoreStore

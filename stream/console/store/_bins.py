@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Self
 
 import numpy as np
@@ -13,32 +13,30 @@ from stream.scores import ScoreBatch
 from ._points import Points, groups
 
 
-@dataclass
-class _Slot:
+class _Slot(Points):
     """Bins of all keys of one step of time; `time_us` 0: the key has no row in it."""
-
-    time_us: NDArray[np.int64]
-    score: NDArray[np.float32]
-    severity: NDArray[np.float32]
-    evidence: NDArray[np.float32]
-    threshold: NDArray[np.float32]
-    firing: NDArray[np.bool_]
-    value: NDArray[np.float32]
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
-    usual: NDArray[np.float32]
-    lower: NDArray[np.float32]
-    upper: NDArray[np.float32]
-    contribution: NDArray[np.float32]
 
     @classmethod
     def empty(cls, keys: int, channels: int) -> Self:
-        row, wide = (keys,), (keys, channels)
+        wide = (keys, channels)
+        score, severity, evidence, threshold = (np.full(keys, np.nan, np.float32) for _ in range(4))
+        value, low, high, usual, lower, upper, contribution = (
+            np.full(wide, np.nan, np.float32) for _ in range(7)
+        )
         return cls(
-            np.zeros(row, np.int64),
-            *(np.full(row, np.nan, np.float32) for _ in range(4)),
-            np.zeros(row, np.bool_),
-            *(np.full(wide, np.nan, np.float32) for _ in range(7)),
+            np.zeros(keys, np.int64),
+            score,
+            severity,
+            evidence,
+            threshold,
+            np.zeros(keys, np.bool_),
+            value,
+            low,
+            high,
+            usual,
+            lower,
+            upper,
+            contribution,
         )
 
     @property
@@ -69,10 +67,6 @@ class _Slot:
         target = places[is_newest]
         for name in _LAST:
             getattr(self, name)[target] = getattr(newer, name)[is_newest]
-
-    def points(self, places: NDArray[np.int64]) -> Points:
-        """Return the bins at some places."""
-        return Points(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
 
 
 _LAST = ("time_us", "score", "threshold", "value", "usual", "lower", "upper", "contribution")
@@ -171,13 +165,13 @@ class Bins:
             into.make_room(self._capacity)
             places = np.flatnonzero(slot.time_us)
             wider = into._slot(number * self.step_us // into.step_us)  # noqa: SLF001  # own class
-            wider.merge(places, slot.points(places))
+            wider.merge(places, slot.chosen(places))
 
     def points(self, place: int, begin_us: int, end_us: int) -> Points:
         """Return the bins of a key that have rows between two times, in order of time."""
         index = np.array([place])
         parts = [
-            slot.points(index)
+            slot.chosen(index)
             for number, slot in sorted(self._slots.items())
             if place < len(slot.time_us)
             and slot.time_us[place]

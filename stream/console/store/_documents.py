@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import translate
 
-from stream.control import Acknowledgement, ControlSet, Document, Feedback, Rule, Silence
+from stream.control import Acknowledgement, Calendar, ControlSet, Document, Feedback, Rule, Silence
 from stream.event_times import parse_time
 
 from ._episodes import Episode
@@ -74,7 +74,7 @@ def _is_of(document: Document, key: str) -> bool:
     body = document.body
     if isinstance(body, Feedback):
         return body.key == key
-    if isinstance(body, Rule | Silence) or hasattr(body, "windows"):
+    if isinstance(body, Rule | Silence | Calendar):
         return _pattern(body.keys).match(key) is not None
     return False
 

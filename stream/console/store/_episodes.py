@@ -183,8 +183,9 @@ class EpisodeTable:
 
 def number(value: Any) -> float:
     """Return a number of a body; 0 for anything else."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value)
 
 
 def _end_of(body: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-STEP_US: Final = 15_000_000
+HEAT_STEP_US: Final = 15_000_000
 """Width of a cell, microseconds. Rows come every ten seconds to a minute in most fleets."""
 NO_ROW: Final = 255
 _LEVELS_A_SEVERITY: Final = 20
@@ -15,7 +15,7 @@ _HIGHEST: Final = 254
 
 
 class HeatMap:
-    """Cells of all keys in slots of `STEP_US`, the oldest slot dropped first.
+    """Cells of all keys in slots of `HEAT_STEP_US`, the oldest slot dropped first.
 
     A cell of a slot holds the level plus one, and 0 where there is no row: so the largest of
     several cells is their maximum, and a new slot is zeros.
@@ -49,7 +49,7 @@ class HeatMap:
             severity: Severities, `(n,)`; NaN before a key is scored.
             capacity: Number of keys that a new slot has room for.
         """
-        slots = time_us // STEP_US
+        slots = time_us // HEAT_STEP_US
         levels = cell_of(severity) + np.uint8(1)  # 255 turns to 0: no row
         for slot in np.unique(slots).tolist():
             chosen = slots == slot
@@ -68,7 +68,7 @@ class HeatMap:
 
     def drop_before(self, time_us: int) -> None:
         """Drop the slots that end before a time."""
-        for slot in [slot for slot in self._slots if (slot + 1) * STEP_US <= time_us]:
+        for slot in [slot for slot in self._slots if (slot + 1) * HEAT_STEP_US <= time_us]:
             del self._slots[slot]
 
     def cells(
@@ -77,19 +77,20 @@ class HeatMap:
         """Return the largest level of each key and column, `(keys, columns)`.
 
         Args:
-            begin_us: Begin of the first column, a multiple of `STEP_US`.
-            step_us: Width of a column, a multiple of `STEP_US`.
+            begin_us: Begin of the first column, a multiple of `HEAT_STEP_US`.
+            step_us: Width of a column, a multiple of `HEAT_STEP_US`.
             columns: Number of columns.
             numbers: Numbers of the keys, in the order of the rows.
         """
         highest = int(numbers.max()) + 1 if len(numbers) else 0
         grid = np.zeros((columns, highest), np.uint8)
         for slot, cells in self._slots.items():
-            column = (slot * STEP_US - begin_us) // step_us
+            column = (slot * HEAT_STEP_US - begin_us) // step_us
             if 0 <= column < columns:
                 width = min(len(cells), highest)
                 np.maximum(grid[column, :width], cells[:width], out=grid[column, :width])
-        return grid.T[numbers] - np.uint8(1)
+        by_key: NDArray[np.uint8] = np.subtract(grid.T[numbers], 1, dtype=np.uint8)
+        return by_key
 
 
 def cell_of(severity: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,18 @@ from stream.keys import key_text
 _FIRST_KEYS = 1_024
 _BYTES_A_KEY = 320
 """Bytes of a key beside its columns: its bytes, its text, and its place in two tables."""
+
+
+_BLANKS: Final[Mapping[str, float]] = {
+    "first_us": 0,
+    "last_us": 0,
+    "rows": 0,
+    "firing": 0,
+    "partition": -1,
+    "leader": -1,
+    **dict.fromkeys(("score", "severity", "evidence", "threshold"), np.nan),
+}
+"""Columns, and the value of each before a row."""
 
 
 class KeyTable:
@@ -50,19 +63,13 @@ class KeyTable:
         self.partition = np.full(_FIRST_KEYS, -1, np.int32)
         self.leader = np.full(_FIRST_KEYS, -1, np.int32)
 
-    _COLUMNS = {
-        **{"first_us": 0, "last_us": 0, "rows": 0, "firing": 0, "partition": -1, "leader": -1},
-        **dict.fromkeys(("score", "severity", "evidence", "threshold"), np.nan),
-    }
-    """Columns, and the value of each before a row."""
-
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the table, those of Python's own objects estimated."""
-        columns = sum(getattr(self, name).nbytes for name in self._COLUMNS)
+        columns: int = sum(getattr(self, name).nbytes for name in _BLANKS)
         return columns + sum(map(len, self._numbers)) * 2 + len(self) * _BYTES_A_KEY
 
     def find(self, key: bytes) -> int | None:
@@ -101,7 +108,7 @@ class KeyTable:
 
     def _grow(self) -> None:
         size = 2 * len(self.last_us)
-        for name, blank in self._COLUMNS.items():
+        for name, blank in _BLANKS.items():
             column = getattr(self, name)
             wider = np.full(size, blank, column.dtype)
             wider[: len(column)] = column

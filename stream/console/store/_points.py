@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,51 +31,47 @@ class Points:
     """
 
     time_us: NDArray[np.int64]
-    score: NDArray[np.float32]
-    severity: NDArray[np.float32]
-    evidence: NDArray[np.float32]
-    threshold: NDArray[np.float32]
+    score: NDArray[np.floating[Any]]
+    severity: NDArray[np.floating[Any]]
+    evidence: NDArray[np.floating[Any]]
+    threshold: NDArray[np.floating[Any]]
     firing: NDArray[np.bool_]
-    value: NDArray[np.float32]
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
-    usual: NDArray[np.float32]
-    lower: NDArray[np.float32]
-    upper: NDArray[np.float32]
-    contribution: NDArray[np.float32]
+    value: NDArray[np.floating[Any]]
+    low: NDArray[np.floating[Any]]
+    high: NDArray[np.floating[Any]]
+    usual: NDArray[np.floating[Any]]
+    lower: NDArray[np.floating[Any]]
+    upper: NDArray[np.floating[Any]]
+    contribution: NDArray[np.floating[Any]]
 
     def __len__(self) -> int:
         return len(self.time_us)
 
-    @classmethod
-    def none(cls, channels: int) -> Self:
+    @staticmethod
+    def none(channels: int) -> Points:
         """Return no points of some number of channels."""
         row, wide = np.zeros(0, np.float32), np.zeros((0, channels), np.float32)
         flags = np.zeros(0, np.bool_)
-        return cls(np.zeros(0, np.int64), row, row, row, row, flags, *[wide] * 7)
+        return Points(np.zeros(0, np.int64), row, row, row, row, flags, *[wide] * 7)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Self], channels: int) -> Self:
+    @staticmethod
+    def joined(parts: Sequence[Points], channels: int) -> Points:
         """Return the points of several parts, in order of time."""
         parts = [part for part in parts if len(part)]
         if not parts:
-            return cls.none(channels)
+            return Points.none(channels)
         columns = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(cls)
+            for field in fields(Points)
         }
         order = np.argsort(columns["time_us"], kind="stable")
-        return cls(**{name: column[order] for name, column in columns.items()})
+        return Points(**{name: column[order] for name, column in columns.items()})
 
-    def chosen(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
+    def chosen(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Points:
         """Return the points at some places."""
-        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return Points(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def between(self, begin_us: int, end_us: int) -> Self:
-        """Return the points from a time up to before another."""
-        return self.chosen((self.time_us >= begin_us) & (self.time_us < end_us))
-
-    def binned(self, step_us: int) -> Self:
+    def binned(self, step_us: int) -> Points:
         """Return one point for each step that has rows.
 
         Args:

@@ -133,10 +133,19 @@ def _points(segment: _Segment, index: NDArray[np.int64]) -> Points:
 
 def _segment(channels: int) -> _Segment:
     row, wide = (_SEGMENT_ROWS,), (_SEGMENT_ROWS, channels)
+    score, severity, evidence, threshold = (np.zeros(row, np.float32) for _ in range(4))
+    value, usual, lower, upper, contribution = (np.zeros(wide, np.float32) for _ in range(5))
     return _Segment(
-        np.zeros(row, np.int32),
-        np.zeros(row, np.int64),
-        *(np.zeros(row, np.float32) for _ in range(4)),
-        np.zeros(row, np.bool_),
-        *(np.zeros(wide, np.float32) for _ in range(5)),
+        number=np.zeros(row, np.int32),
+        time_us=np.zeros(row, np.int64),
+        score=score,
+        severity=severity,
+        evidence=evidence,
+        threshold=threshold,
+        firing=np.zeros(row, np.bool_),
+        value=value,
+        usual=usual,
+        lower=lower,
+        upper=upper,
+        contribution=contribution,
     )
