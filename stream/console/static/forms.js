@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 
 /**
- * @typedef {{name: string, label: string, value: string, type?: string, required?: boolean,
+ * @typedef {{name: string, label: string, value: string, type?: string, hint?: string, required?: boolean,
  *   choices?: Record<string, string>}} Question
  */
 
@@ -39,8 +39,12 @@ export function ask(title, explanation, questions) {
     document.body.append(dialog);
     dialog.showModal();
 
-    function take() {
+    /** @param {Event} event Submit of the form. */
+    function take(event) {
+      // The policy of the page forbids every submit, also one that only closes the dialog.
+      event.preventDefault();
       given = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));
+      dialog.close();
     }
 
     function leave() {
@@ -55,7 +59,7 @@ export function ask(title, explanation, questions) {
  *
  * @param {Question} question The question.
  */
-export function fieldOf({ name, label, value, type = "text", required = false, choices }) {
+export function fieldOf({ name, label, value, type = "text", hint, required = false, choices }) {
   const id = `ask-${name}`;
   const field = choices
     ? h(
@@ -63,6 +67,6 @@ export function fieldOf({ name, label, value, type = "text", required = false, c
         { id, name, class: "field" },
         Object.entries(choices).map(([choice, text]) => h("option", { value: choice, selected: choice === value }, text)),
       )
-    : h("input", { id, name, class: "field", type, value, required, autocomplete: "off" });
+    : h("input", { id, name, class: "field", type, value, required, placeholder: hint, autocomplete: "off" });
   return h("div", { class: "labelled stacked" }, h("label", { for: id }, label), field);
 }

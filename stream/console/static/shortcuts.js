@@ -51,7 +51,7 @@ export function showShortcuts() {
     { class: "dialog", "aria-label": "Keys", onclose: () => dialog.remove() },
     h("h2", {}, "Keys"),
     h("dl", { class: "shortcuts" }, rows),
-    h("form", { method: "dialog" }, h("button", { class: "button" }, "Close")),
+    h("div", { class: "form-end" }, h("button", { class: "button", onclick: () => dialog.close() }, "Close")),
   );
   document.body.append(dialog);
   dialog.showModal();

@@ -1,6 +1,7 @@
 /** One chart of a key: uPlot with bands, spans of episodes, and the page's span of time. */
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { h } from "../dom.js";
+import { state } from "../state.js";
 import { colour } from "../theme.js";
 import { tickText } from "../times.js";
 import { numberText } from "../words.js";
@@ -114,10 +115,9 @@ export class Chart {
 
   /** @param {Line} line Look of a line. */
   #line(line) {
-    const ratio = devicePixelRatio;
     return {
       stroke: line.stroke ? colour(line.stroke) : undefined,
-      width: (line.width ?? 1.5) / (ratio > 1 ? 1 : 1),
+      width: line.width ?? 1.5,
       dash: line.dash,
       fill: line.fill ? colour(line.fill) : undefined,
       paths: line.bars ? uPlot.paths.bars?.({ size: [0.9, 60, 1], align: 0 }) : undefined,
@@ -146,7 +146,7 @@ export class Chart {
     ctx.clip();
     for (const { starts_us, ends_us } of this.episodes) {
       const begin = plot.valToPos(starts_us / 1e6, "x", true);
-      const end = ends_us === null ? bbox.left + bbox.width : plot.valToPos(ends_us / 1e6, "x", true);
+      const end = plot.valToPos((ends_us ?? Math.max(state.end(), starts_us)) / 1e6, "x", true);
       ctx.fillStyle = colour("episode");
       ctx.fillRect(begin, bbox.top, Math.max(2, end - begin), bbox.height);
       ctx.fillStyle = colour("firing");

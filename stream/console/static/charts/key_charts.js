@@ -91,7 +91,7 @@ export class KeyCharts {
     /** @type {import("./chart.js").Look[]} */
     const looks = [
       {
-        title: "Evidence and the threshold from which the key fires",
+        title: "Evidence and its threshold",
         height: 130,
         from0: true,
         lines: [

@@ -125,6 +125,7 @@ export function open(view, { query }) {
     if (!isPresent()) return;
     const shown = incidents.filter((/** @type {any} */ incident) => !filter.key || incident.members.some((/** @type {any} */ member) => member.key === filter.key));
     replace(shown.map((/** @type {any} */ incident) => incidentCard(incident, incident.id === wanted)));
+    keep(shown.filter((/** @type {any} */ incident) => incident.members.length).map(firstMember));
     show(more);
     if (!shown.length) show(list, emptyState("No incident", "An incident joins alerts that belong together. `ember incidents` makes them from the triggers; without it, look at the feed."));
     list.querySelector(".is-chosen")?.scrollIntoView({ block: "center" });
@@ -184,4 +185,14 @@ function historyRow(entry) {
     h("span", {}, `${entry.action ?? "wrote"} ${typeof name === "string" ? name : ""}`),
     h("span", { class: "history-why" }, entry.reason ?? ""),
   );
+}
+
+/**
+ * Return the first member of an incident in the form of an episode.
+ *
+ * @param {any} incident The incident.
+ */
+function firstMember(incident) {
+  const first = incident.members.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.since_us < a.since_us ? b : a));
+  return { id: incident.id, key: first.key, starts_us: first.since_us, ends_us: incident.ends_us, channels: incident.top_channels };
 }

@@ -104,7 +104,10 @@ export function open(view, { query }) {
       drawMap(new HeatRows(fleet));
       drawFiring(severe);
       drawLately(recent.events);
-      if (map.cadence === null && fleet.keys.length) await learnCadence(fleet.keys[0]);
+      if (map.cadence === null && fleet.keys.length) {
+        await learnCadence(fleet.keys[0]);
+        drawFiring(severe);
+      }
     } catch (error) {
       if (isAbort(error)) return;
       fault(error);

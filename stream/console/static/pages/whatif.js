@@ -34,13 +34,13 @@ export function open(view, { query }) {
     h(
       "div",
       { class: "form-row" },
-      fieldOf({ name: "budget", label: "Pages accepted per key (as now: empty)", value: query.get("budget") ?? "" }),
+      fieldOf({ name: "budget", label: "Pages accepted per key", hint: "as now, or 2/week", value: query.get("budget") ?? "" }),
       fieldOf({ name: "evidence", label: "Evidence", value: "", choices: { "": "as now", "channels+joint": "each channel, and all together", joint: "all channels together" } }),
     ),
     h(
       "fieldset",
       { class: "rule" },
-      h("legend", {}, "A rule (none: leave its effect empty)"),
+      h("legend", {}, "A rule to try"),
       h(
         "div",
         { class: "form-row" },
@@ -68,7 +68,7 @@ export function open(view, { query }) {
             limit_below: "fire below … whatever the model says",
           },
         }),
-        fieldOf({ name: "amount", label: "Number (two for a range)", value: query.get("amount") ?? "" }),
+        fieldOf({ name: "amount", label: "Number", hint: "two for a range: 10 to 80", value: query.get("amount") ?? "" }),
       ),
     ),
     h("div", { class: "form-end" }, progress, stop, run),
