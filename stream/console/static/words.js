@@ -58,7 +58,8 @@ export function spanWords(seconds) {
   ];
   let [size, name] = units[0];
   for (const unit of units) if (seconds >= 0.95 * unit[0]) [size, name] = unit;
-  const count = Number((seconds / size).toPrecision(seconds / size < 100 ? 2 : 1));
+  const exact = seconds / size;
+  const count = exact < 10 ? Math.max(1, Math.round(exact)) : Number(exact.toPrecision(exact < 100 ? 2 : 1));
   if (count > 1e4 && name === "year") return "more than 10,000 years";
   return count === 1 ? `${name === "hour" ? "an" : "a"} ${name}` : `${countText(count)} ${name}s`;
 }

@@ -270,7 +270,8 @@ function startSpan(query) {
   if (from !== null && to !== null && from < to) return new TimeWindow(from, to);
   if (from !== null) return new TimeWindow(from - HOUR / 2, from + HOUR / 2);
   const length = spanOf(query.get("range")) ?? HOUR;
-  const span = new TimeWindow(state.end() - length, state.end());
+  const end = Math.round(state.end());
+  const span = new TimeWindow(end - length, end);
   span.follows = length;
   return span;
 }

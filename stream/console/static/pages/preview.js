@@ -54,7 +54,7 @@ export class Preview {
     this.#running = new AbortController();
     const end = episode.ends_us ?? Math.max(state.end(), episode.starts_us + MINUTE);
     const room = Math.max(5 * MINUTE, end - episode.starts_us);
-    const span = new TimeWindow(episode.starts_us - room, end + room / 4);
+    const span = new TimeWindow(Math.round(episode.starts_us - room), Math.round(end + room / 4));
     const channels = (episode.channels ?? []).slice(0, 2).map((/** @type {any} */ channel) => channel.name);
     const bounds = { begin_us: span.beginUs, end_us: span.endUs, points: POINTS, channels: channels.join(",") };
     try {
