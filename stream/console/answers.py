@@ -259,3 +259,65 @@ class HealthAnswer(msgspec.Struct):
     workers: list[WorkerHealth]
     console: ConsoleHealth
     model: dict[str, Any] | None
+
+
+class Neuron(msgspec.Struct):
+    """An input or a neuron."""
+
+    id: str
+    label: str
+
+
+class Layer(msgspec.Struct):
+    """Neurons of a layer."""
+
+    name: str
+    neurons: list[Neuron]
+
+
+class Synapse(msgspec.Struct, rename={"source": "from", "target": "to"}):
+    """A synapse with its weight; `sign` 1 excites, -1 inhibits."""
+
+    source: str
+    target: str
+    sign: int
+    weight: float
+
+
+class NetworkAnswer(msgspec.Struct):
+    """Wiring of the liquid network, from the inputs to the motor neurons."""
+
+    layers: list[Layer]
+    synapses: list[Synapse]
+    channels: list[str]
+    model: str
+    sha256: str
+
+
+class ActivationsAnswer(msgspec.Struct):
+    """Neurons after a row, its inputs, and the forecast of the next row."""
+
+    time_us: int
+    model: str
+    activations: dict[str, float | None]
+    forecast: dict[str, float | None]
+
+
+class WhatIfAnswer(msgspec.Struct):
+    """Episodes of a replay without a change and with it; ids of those that are gone or new."""
+
+    seconds: float
+    rows: int
+    keys: int
+    before: list[EpisodeAnswer]
+    after: list[EpisodeAnswer]
+    gone: list[str]
+    new: list[str]
+    pages_before: int
+    pages_after: int
+
+
+class CancelAnswer(msgspec.Struct):
+    """Whether there was a replay to cancel."""
+
+    cancelled: bool

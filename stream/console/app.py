@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from . import reading, writing
+from . import network, reading, what_if, writing
 from .answers import ErrorAnswer
 from .console import Console
 from .endpoint import Endpoint, as_json
@@ -28,7 +28,7 @@ _PAGES: Final = ("/", "/keys", "/keys/{key:path}", "/incidents", "/what-if", "/n
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return all endpoints of the API."""
-    return (*reading.ENDPOINTS, *writing.ENDPOINTS)
+    return (*reading.ENDPOINTS, *network.ENDPOINTS, *writing.ENDPOINTS, *what_if.ENDPOINTS)
 
 
 def make_app(console: Console, more: Sequence[Endpoint] = ()) -> Starlette:
@@ -39,7 +39,8 @@ def make_app(console: Console, more: Sequence[Endpoint] = ()) -> Starlette:
         more: Endpoints beside those of every console.
     """
     live = Live(console)
-    console.extras["live"] = live
+    if console.replayer is not None:
+        console.replayer.on_step = live.step
     api = (*endpoints(), *more)
     document = openapi(api)
 

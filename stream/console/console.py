@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from stream.control import ControlSet
 from stream.kafka.control_topic.publisher import Edit, Stamp
@@ -13,6 +13,8 @@ from stream.settings import Settings
 
 from .answers import ConsoleHealth
 from .guard import Guard
+from .network import ActivationCache, Models
+from .replay import Replayer
 from .store import Store
 from .workers import Workers
 
@@ -56,6 +58,10 @@ class Console:
         workers: Workers that are asked for their health; None: none are.
         now_us: Wall clock, microseconds since the epoch.
         is_demo: True in `ember demo`.
+        replayer: Runner of replays; None where there is no input topic.
+        models: Model of the settings.
+        activations: Replays of keys that were asked for last.
+        is_stopping: Function that tells whether the process is asked to end.
     """
 
     settings: Settings
@@ -66,7 +72,10 @@ class Console:
     workers: Workers | None = None
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     is_demo: bool = False
-    extras: dict[str, Any] = field(default_factory=dict)
+    replayer: Replayer | None = None
+    models: Models = field(default_factory=Models)
+    activations: ActivationCache = field(default_factory=ActivationCache)
+    is_stopping: Callable[[], bool] = bool
 
     @property
     def health(self) -> ConsoleHealth:

@@ -57,6 +57,7 @@ class Endpoint:
         answer: Type of the answer.
         run: Function that answers, in a thread.
         summary: Sentence for the OpenAPI document.
+        changes: Whether a request other than GET changes something, and so needs a user.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -65,11 +66,12 @@ class Endpoint:
     answer: Any
     run: Callable[[Call], Any]
     summary: str
+    changes: bool = True
 
     @property
     def writes(self) -> bool:
         """True for an endpoint that changes something, and so needs a user."""
-        return self.method != "GET"
+        return self.changes and self.method != "GET"
 
     def route(self, console: Console) -> Route:
         """Return the route of a console."""
@@ -83,7 +85,9 @@ class Endpoint:
         try:
             user = console.guard.user_of(request)
             if self.writes:
-                console.guard.require_writer(request, user)
+                console.guard.require_writer(user)
+            if self.method != "GET":
+                console.guard.require_own_page(request, user)
             call = Call(
                 console,
                 await self._query(request),

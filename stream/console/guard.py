@@ -80,8 +80,8 @@ class Guard:
         """Return the token that a user's writes need: other sites cannot read it."""
         return hmac.new(self._secret, (user or "").encode(), hashlib.sha256).hexdigest()
 
-    def require_writer(self, request: Request, user: str | None) -> None:
-        """Refuse a write that nobody answers for, or that another site sends.
+    def require_writer(self, user: str | None) -> None:
+        """Refuse a write that nobody answers for.
 
         Raises:
             RefusedError: With the reason.
@@ -98,6 +98,13 @@ class Guard:
                 "header of a trusted proxy. Received: neither, or another token.",
                 403,
             )
+
+    def require_own_page(self, request: Request, user: str | None) -> None:
+        """Refuse a request that another site may have sent in the name of a user.
+
+        Raises:
+            RefusedError: With the reason.
+        """
         origin = request.headers.get("origin", "")
         if origin and urllib.parse.urlsplit(origin).netloc != request.headers.get("host", ""):
             raise RefusedError("Another site sent this write. Send it from the console.", 403)

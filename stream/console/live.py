@@ -52,8 +52,9 @@ class Live:
             self._events(request), media_type="text/event-stream", headers=headers
         )
 
-    def _is_stopping(self) -> bool:
-        return bool(self._console.extras.get("is_stopping", bool)())
+    def step(self, phase: str, share: float) -> None:
+        """Tell all clients of the progress of a replay, from any thread."""
+        self._tell(_message("replay", {"phase": phase, "share": round(share, 3)}))
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         client: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WAITING + 1)
@@ -61,7 +62,7 @@ class Live:
         try:
             yield b"retry: 2000\n\n"
             yield _message("rows", await asyncio.to_thread(self._rows))
-            while not (self._is_stopping() or await request.is_disconnected()):
+            while not (self._console.is_stopping() or await request.is_disconnected()):
                 try:
                     async with asyncio.timeout(_ROWS_SECONDS):
                         message = await client.get()
@@ -105,9 +106,12 @@ class Live:
                 answer = views.episode_answer(store, subject)
             elif subject is not None:
                 answer = views.incident_answer(subject)
-        message = _message(kind, answer)
-        for client in list(self._clients):
-            self._loop.call_soon_threadsafe(_put, client, message)
+        self._tell(_message(kind, answer))
+
+    def _tell(self, message: bytes) -> None:
+        if self._loop is not None:
+            for client in list(self._clients):
+                self._loop.call_soon_threadsafe(_put, client, message)
 
 
 def _put(client: asyncio.Queue[bytes | None], message: bytes | None) -> None:

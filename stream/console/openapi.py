@@ -73,9 +73,10 @@ def _operation(
             parameters.append(
                 {"name": name, "in": "query", "required": is_required, "schema": field}
             )
-    if endpoint.writes:
+    if endpoint.method != "GET":
         header = {"name": "X-Ember-CSRF", "in": "header", "required": True}
         parameters.append({**header, "schema": {"type": "string"}})
+    if endpoint.writes:
         operation["security"] = [{"token": []}]
     return {**operation, "parameters": parameters}
 

@@ -103,3 +103,28 @@ class SilenceBody(msgspec.Struct, forbid_unknown_fields=True):
     keys: Patterns = msgspec.field(default_factory=lambda: ["*"])
     channels: Patterns = msgspec.field(default_factory=lambda: ["*"])
     reason: Note = ""
+
+
+class ActivationsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Time of the activations. Default: the newest row."""
+
+    time_us: Time = LATEST
+
+
+class WhatIfBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Change to try, and the keys to try it on."""
+
+    keys: Annotated[list[Annotated[str, Meta(max_length=8_192)]], Meta(max_length=200)] = []
+    pattern: Pattern = "*"
+    """Keys to choose from where none is named."""
+    sample: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    """Most keys that are chosen by `pattern`."""
+    hours: Annotated[float, Meta(gt=0, le=168)] = 24.0
+    budget: Annotated[str, Meta(max_length=64)] | None = None
+    """Pages accepted per key, such as `2/week`; null: as in service."""
+    evidence: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    """`alerts.evidence_rows`; null: as in service."""
+    rules: Annotated[list[dict[str, Any]], Meta(max_length=200)] = []
+    """Bodies of rules, each with a `name` where it replaces one in force."""
+    without: Annotated[list[EventId], Meta(max_length=200)] = []
+    """Keys of documents to leave out, such as `rule/disk`."""

@@ -120,6 +120,7 @@ def running(settings: Settings, **parts: Any) -> Iterator[Server]:
     from .app import make_app
     from .console import Console, Reading
     from .guard import Guard
+    from .replay import Replayer
     from .store import Store
     from .topic_reader import TopicReader, sources_of
     from .topic_writer import TopicWriter
@@ -135,13 +136,14 @@ def running(settings: Settings, **parts: Any) -> Iterator[Server]:
         writer=TopicWriter(settings, store) if settings.control_topic else None,
         reading=Reading(),
         workers=Workers(settings),
+        replayer=Replayer(section.what_if_seconds),
         **parts,
     )
     listener = _listen(section.host, section.port)
     stop = threading.Event()
     try:
         server = Server(make_app(console), listener, topics)
-        console.extras["is_stopping"] = lambda: server.is_stopping
+        console.is_stopping = lambda: server.is_stopping
         reader = TopicReader(settings, store, console.reading)
         assert console.workers is not None
         threads = [
@@ -154,6 +156,8 @@ def running(settings: Settings, **parts: Any) -> Iterator[Server]:
             yield server
         finally:
             stop.set()
+            assert console.replayer is not None
+            console.replayer.cancel("The console stops.")
             for thread in threads:
                 thread.join(_JOIN_SECONDS)
     finally:

@@ -97,6 +97,6 @@ def cell_of(severity: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the levels of severities, 20 of them for each 1.0; `NO_ROW` for NaN."""
     known = np.isfinite(severity)
     scaled = np.rint(np.where(known, severity, 0.0) * _LEVELS_A_SEVERITY)
-    levels = np.clip(scaled, 0, _HIGHEST).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(scaled, 0, _HIGHEST).astype(np.uint8)
     levels[~known] = NO_ROW
     return levels

@@ -12,18 +12,28 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 
+from ember_core.pipeline import FleetModel
+from stream.console import views
 from stream.console.app import make_app
 from stream.console.console import Console, Reading
+from stream.console.endpoint import Call
 from stream.console.guard import Guard
+from stream.console.network import Models
+from stream.console.replay import ActivationsTask, Replayer
+from stream.console.replay._activations import states_of
+from stream.console.replay._task import Task
 from stream.console.store import Store
 from stream.control import ControlSet, Document, Rule
 from stream.correlation.body import IncidentBody, MemberBody
 from stream.correlation.trigger import Channel
 from stream.kafka.control_topic.catalogue import ControlCatalogue
 from stream.kafka.control_topic.publisher import Edit, Stamp, edited, records_of
+from stream.keys import key_of
 from stream.records import (
     Anomaly,
     ModelRef,
@@ -37,6 +47,7 @@ from stream.records import (
 )
 from stream.scores import ScoreBatch
 from stream.settings import Settings
+from stream.testing.small_model import small_model
 
 TOKEN = "test-token"
 USER = "alice"
@@ -197,8 +208,6 @@ def anomaly(name: str, fault: Fault, time_us: int, row: int) -> tuple[str, bytes
 
 def incident(members: Sequence[tuple[str, int]], ends_us: int | None, number: int) -> bytes:
     """Return the message of an incident of some keys and their begins."""
-    import msgspec
-
     labels = {"alertname": "EmberIncident", "incident": f"{number:016x}", "topic": TOPIC}
     begin_us = min(time_us for _, time_us in members)
     body = IncidentBody(
@@ -282,6 +291,68 @@ class MemoryWriter:
         return control
 
 
+class FixedModels(Models):
+    """A small model that is trained when it is asked for."""
+
+    def of(self, call: Call, key: bytes | None = None) -> FleetModel:
+        """Return the model, whatever the key."""
+        with self._lock:
+            if self._model is None:
+                end_seconds = END_US / 1e6
+                self._model = small_model(CHANNELS, interval_seconds=30.0, end_seconds=end_seconds)
+            assert isinstance(self._model, FleetModel)
+            return self._model
+
+
+class StoreReplayer(Replayer):
+    """Replays of the rows in the store: no Kafka, no process. A what-if leaves out some episodes.
+
+    Args:
+        store: The store.
+        models: The model.
+    """
+
+    def __init__(self, store: Store, models: FixedModels) -> None:
+        super().__init__(10.0)
+        self._store, self._models = store, models
+
+    def _run(self, task: Task) -> Any:
+        if isinstance(task, ActivationsTask):
+            number = self._store.table.find(task.key)
+            assert number is not None
+            points = self._store.scores.series(number, 0, 2**62, 10**6).points
+            model = self._models.of(None)  # type: ignore[arg-type]
+            values = points.value.astype(np.float64)
+            return states_of(model, task.key, points.time_us, values)
+        before = [
+            msgspec.to_builtins(views.episode_answer(self._store, episode))
+            for episode in self._store.episodes.episodes()
+            if key_of(episode.key) in task.keys
+        ]
+        for step in range(5):
+            self.on_step("replaying as it is", step / 5)
+            time.sleep(self.step_seconds)
+        channels = {name for _, rule in task.changed_control.rules for name in rule.channels}
+        quiet = channels if task.changed_control != task.control else set()
+        after = [e for e in before if e["channels"][0]["name"] not in quiet]
+        if task.changed is not task.settings:
+            after = after[::2]
+        kept = {episode["id"] for episode in after}
+        return {
+            "seconds": 0.5,
+            "rows": 360 * len(task.keys),
+            "keys": len(task.keys),
+            "before": before,
+            "after": after,
+            "gone": [episode["id"] for episode in before if episode["id"] not in kept],
+            "new": [],
+            "pages_before": len(before),
+            "pages_after": len(after),
+        }
+
+    step_seconds = 0.0
+
+
 def filled_console(
     *, keys: int = 240, hours: float = 3.0, end_us: int = END_US, **section: object
 ) -> Console:
@@ -304,7 +375,16 @@ def filled_console(
         body=Rule(keys=("pump-*",), channels=("errors",), ignore=True),
     )
     writer.publish([Edit(rule.key, None, rule)], Stamp("bob", rule.reason, rule.time))
-    return Console(settings, store, Guard(settings.console), writer, Reading(0, "running", ""))
+    models = FixedModels()
+    return Console(
+        settings,
+        store,
+        Guard(settings.console),
+        writer,
+        Reading(0, "running", ""),
+        models=models,
+        replayer=StoreReplayer(store, models),
+    )
 
 
 def _live(console: Console, end_us: int, keys: int, rows: int) -> None:
@@ -345,6 +425,7 @@ def main() -> None:
         arguments = (console, end_us, options.keys, rows)
         threading.Thread(target=_live, args=arguments, daemon=True).start()
     print(f"http://127.0.0.1:{options.port}/#token={TOKEN}")
+    StoreReplayer.step_seconds = 0.4
     app = make_app(console)
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
