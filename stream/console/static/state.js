@@ -1,0 +1,54 @@
+/** What every page knows: the console's status, kept up to date. */
+import { get } from "./api.js";
+import { live } from "./live.js";
+
+const EVERY_MS = 10_000;
+
+/** Status of the console; dispatches `change`. */
+class State extends EventTarget {
+  /** @type {any} */
+  status = null;
+  /** Whether the stream of events was connected once. */
+  wasLive = false;
+  /** Microseconds by which the console's clock is ahead of the viewer's. */
+  #ahead = 0;
+
+  /** Read the status, and again from time to time. */
+  async start() {
+    live.addEventListener("rows", (event) => {
+      const { last_us, firing, keys } = /** @type {CustomEvent} */ (event).detail;
+      if (!this.status) return;
+      this.wasLive = true;
+      Object.assign(this.status, { last_us, firing, keys });
+      this.dispatchEvent(new Event("change"));
+    });
+    setInterval(() => this.refresh().catch(() => {}), EVERY_MS);
+    await this.refresh();
+  }
+
+  /** Read the status now. */
+  async refresh() {
+    this.status = await get("/status");
+    this.#ahead = this.status.now_us - Date.now() * 1e3;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Return the console's time in microseconds. */
+  now() {
+    return Date.now() * 1e3 + this.#ahead;
+  }
+
+  /** Return the time that a live picture ends at: the newest record, else now. */
+  end() {
+    return this.status?.last_us ?? this.now();
+  }
+
+  /** Return why nothing can be changed here, as a sentence; empty where it can. */
+  get locked() {
+    if (this.status?.can_write) return "";
+    return "The console is read only for you: it does not know who you are. Set `console.tokens`, or open the address that was printed.";
+  }
+}
+
+/** The status of this page. */
+export const state = new State();
