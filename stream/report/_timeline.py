@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ember_core.pipeline import FleetModel
+from ember_core.plots.decimation import decimate
 from stream.counts import plural
 
 from ._facts import Episode, KeyFacts
-from ._svg import Scale, decimate, gaps, line, rect
+from ._svg import Scale, gaps, line, rect
 from ._words import TimeFormat, esc, odds
 
 WIDTH, HEIGHT = 1000, 214
