@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from .stage import Role, State, names_with
 
 _BLOCK = 4096
 """Rows that are scored in one go."""
-_USUAL_SIZES: Final = 3.0
-"""Usual sizes to each side of a usual value, as events name them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,8 @@ class ScoredSeries:
         trigger: 1 fires, -1 resolves, 0 neither, `(n,)`.
         value: Value of each channel in its own unit, `(n, C)`; NaN where missing.
         usual: Usual value, `(n, C)`; NaN where unknown. With channel evidence that of the row's
-            time of day and week, otherwise the forecast of the liquid network for the row.
-        lower: Lower bound of the usual band, `(n, C)`; NaN where unknown.
+            time of day and week, otherwise the mean of the key.
+        lower: Lower bound of the usual band, `(n, C)`; 95 % of usual rows lie in it.
         upper: Its upper bound.
         contribution: Share of each channel in the severity of the row, `(n, C)`, each row summing
             to 1.
@@ -178,7 +176,7 @@ def _columns(
     """Return the columns of the rows from the first one that was scored."""
     index = np.arange(first, len(score))
     count, empty = len(index), np.zeros(0, dtype=np.float32)
-    usual, lower, upper = _band(pipeline, observation, index)
+    band = pipeline.usual_band(observation, index, values[index])
     trigger = np.zeros(count, dtype=np.int8)
     firing = np.zeros(count, dtype=bool)
     if decision is not None:
@@ -193,25 +191,12 @@ def _columns(
         "firing": firing,
         "trigger": trigger,
         "value": values[index],
-        "usual": usual,
-        "lower": lower,
-        "upper": upper,
+        "usual": band.usual,
+        "lower": band.lower,
+        "upper": band.upper,
         "contribution": _shares(pipeline, observation, decision, index),
         "activation": observation.basis[index, : pipeline.liquid.hidden],
     }
-
-
-def _band(pipeline: Pipeline, observation: Observation, index: Any) -> tuple[Any, Any, Any]:
-    """Return usual values and their bounds, `(n, C)` each."""
-    if observation.usual is not None:
-        usual, lower, upper = (
-            observation.usual.values(index, sizes) for sizes in (0.0, -_USUAL_SIZES, _USUAL_SIZES)
-        )
-        return usual, lower, upper
-    moments = {name: value[index] for name, value in observation.moments.items()}
-    forecast = pipeline.normaliser.restore(moments, observation.expected[index])
-    unknown = np.full(np.shape(forecast), np.nan)
-    return forecast, unknown, unknown
 
 
 def _shares(

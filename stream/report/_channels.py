@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.plots.decimation import decimate, decimate_band
+from ember_core.plots.decimation import Floats, decimate, decimate_band
 
 from ._facts import KeyFacts
-from ._svg import Floats, Scale, gaps, line, rect
+from ._svg import Scale, gaps, line, rect
 from ._timeline import LEFT, RIGHT, WIDTH, time_scale
 from ._words import TimeFormat, esc, number
 
