@@ -57,6 +57,7 @@ REFERENCE = (
     "ember_core.nn",
     "ember_core.pipeline",
     "ember_core.pipeline.fit",
+    "ember_core.plots",
     "ember_core.rows",
     "ember_core.models",
     "ember_core.training",

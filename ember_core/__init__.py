@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from . import nn as nn
     from . import ops as ops
     from . import pipeline as pipeline
+    from . import plots as plots
     from . import training as training
     from .models import RBM as RBM
     from .models import RBMDetector as RBMDetector
     from .pipeline import FleetModel as FleetModel
     from .pipeline import Pipeline as Pipeline
     from .pipeline import PipelineConfig as PipelineConfig
+    from .pipeline import score_series as score_series
     from .pipeline.fit import Series as Series
     from .pipeline.fit import fit_pipeline as fit_pipeline
     from .training import fit_detector as fit_detector
@@ -50,10 +52,12 @@ __all__ = [
     "nn",
     "ops",
     "pipeline",
+    "plots",
+    "score_series",
     "training",
 ]
 
-_PACKAGES = ("data", "evaluate", "models", "nn", "ops", "pipeline", "training")
+_PACKAGES = ("data", "evaluate", "models", "nn", "ops", "pipeline", "plots", "training")
 # Name -> the package that defines it.
 _HOMES = {
     "RBM": "models",
@@ -61,6 +65,7 @@ _HOMES = {
     "FleetModel": "pipeline",
     "Pipeline": "pipeline",
     "PipelineConfig": "pipeline",
+    "score_series": "pipeline",
     "Series": "pipeline.fit",
     "fit_pipeline": "pipeline.fit",
     "fit_detector": "training",

@@ -15,6 +15,7 @@ from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
 from stream.engine import (
     AnyEngine,
+    DetailedScores,
     Engine,
     Limits,
     ProfiledEngine,
@@ -60,6 +61,7 @@ class Backtest:
         model: The model, or those of profiles; None: rows have the channels of the data.
         open_intervals: Intervals that are open at the end: as in the stream, only a later record,
             or the silence of a key among others, closes them.
+        details: Scored rows in detail, of the keys that `limits.detailed` asks for.
     """
 
     dataset: Dataset
@@ -70,6 +72,7 @@ class Backtest:
     warm: bool = False
     model: FleetModel | Profiles | None = None
     open_intervals: int = 0
+    details: list[DetailedScores] = field(default_factory=list)
 
     def rows(self, key: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return times and channels of the scored rows of a key, in order of time."""
@@ -215,6 +218,7 @@ def backtest(
         if not is_kept:
             continue
         result.events += step.events
+        result.details += step.details
         for outcome, number in step.counts.items():
             result.counts[outcome] = result.counts.get(outcome, 0) + number
         owner = key_index[decoded.message[step.scores.sample]]

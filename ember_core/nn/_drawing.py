@@ -19,8 +19,7 @@ _LOOP = 15.0
 
 def draw(graph: Mapping[str, list[dict[str, Any]]], caption: str) -> str:
     """Draw the graph of a wiring as SVG text; see `Wiring.to_svg`."""
-    nodes = {layer: [n["id"] for n in graph["nodes"] if n["layer"] == layer] for layer in COLUMNS}
-    columns = [layer for layer in COLUMNS if nodes[layer]]
+    nodes, columns = _layers(graph)
     tallest = max(len(nodes[layer]) for layer in columns)
     spacing = min(_COLUMN + 4.0 * max(tallest - 10, 0), _MAX_COLUMN)
     centres, radius, height = _places(nodes, columns, graph["edges"], spacing)
@@ -70,6 +69,25 @@ def draw(graph: Mapping[str, list[dict[str, Any]]], caption: str) -> str:
     parts += _legend(graph["edges"], height - 18.0)
     parts.append("</svg>\n")
     return "\n".join(parts)
+
+
+def positions(graph: Mapping[str, list[dict[str, Any]]]) -> dict[str, tuple[float, float]]:
+    """Place of each neuron: number of its column, and rows from the top; see `Wiring.positions`."""
+    nodes, columns = _layers(graph)
+    centres, _, _ = _places(nodes, columns, graph["edges"], 1.0)
+    pitch = min(_ROW, _MAX_HEIGHT / max(len(nodes[layer]) for layer in columns))
+    return {
+        name: (round(x - _MARGIN, 6), round((y - _HEAD) / pitch, 4))
+        for name, (x, y) in centres.items()
+    }
+
+
+def _layers(
+    graph: Mapping[str, list[dict[str, Any]]],
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Ids of the neurons by layer, and the layers that have any."""
+    nodes = {layer: [n["id"] for n in graph["nodes"] if n["layer"] == layer] for layer in COLUMNS}
+    return nodes, [layer for layer in COLUMNS if nodes[layer]]
 
 
 def _places(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._config import constructor_config, find_class
-from ._drawing import draw
+from ._drawing import draw, positions
 
 
 class Wiring:
@@ -224,6 +224,22 @@ class Wiring:
             (24, True)
         """
         return draw(self.to_graph(), type(self).__name__ if title is None else title)
+
+    def positions(self) -> dict[str, tuple[float, float]]:
+        """Place of each neuron in a picture, by its id in `to_graph`.
+
+        Layers are columns, from sensory at 0 to motor; within one, neurons are ordered so that few
+        synapses cross.
+
+        Returns:
+            Number of the column, and distance from the top in rows of the fullest column.
+
+        Examples:
+            >>> from ember_core.nn import AutoNCP
+            >>> AutoNCP(19, 3).build(2).positions()["sensory_0"][0]
+            0.0
+        """
+        return positions(self.to_graph())
 
     def get_config(self) -> dict[str, Any]:
         """The class, the constructor's arguments, `input_dim` and edits, as JSON values."""

@@ -45,6 +45,9 @@ from .rbm_score import FrozenRBM as FrozenRBM
 from .rbm_score import RBMScore as RBMScore
 from .rbm_score import freeze_rbm as freeze_rbm
 from .scaler import FeatureScaler as FeatureScaler
+from .scored_series import ScoredSeries as ScoredSeries
+from .scored_series import first_state as first_state
+from .scored_series import score_series as score_series
 from .stage import Role as Role
 from .stage import Stage as Stage
 from .stage import State as State

@@ -29,6 +29,7 @@ _COMMANDS = {
     "simulate": "Send the telemetry of a simulated fleet with faults.",
     "tail": "Follow anomalies, triggers, incidents or dead letters.",
     "explain": "Explain an event: rarity, channels, episode.",
+    "key": "Show how a key stands, or write a page of its channels, bands and reasons.",
     "feedback": "Say that an event was a false alarm, real, or is normal now.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }

@@ -13,7 +13,9 @@ from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.tools.event_lookup import EventLog, FileLog, PublishedEvent, TopicLog
 
-from .options import InputTopicArgs, InputTopicOptions, since_ms
+from .event_page import write_event_page
+from .key import require_page
+from .options import InputTopicArgs, InputTopicOptions, parse_seconds, since_ms
 from .output import print_json
 from .why_card import Card, drawing, related
 
@@ -30,6 +32,10 @@ def explain(
     time_unit: TimeUnit = "auto",
     events: Path | None = None,
     since: str | None = None,
+    html: Path | None = None,
+    around: str = "6h",
+    data: tuple[str, ...] = (),
+    model: Path | None = None,
     json: bool = False,
     source: InputTopicArgs = InputTopicOptions(),
 ) -> None:
@@ -45,9 +51,17 @@ def explain(
         time_unit: Unit of a number: s, ms, us, ns, index, or auto, by its size.
         events: File of `ember backtest --events` to search instead of the topics.
         since: Search only events written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
+        html: File to write a page to, .html: all channels of the key around the event.
+        around: Time before and after the episode on the page.
+        data: Records of the key for the page: files, kafka:TOPIC or kcat:FILE. Default: the input
+            topic.
+        model: Folder of the bundle for the page. Default: that of the settings.
         json: Print one JSON object.
         source: Input topic of the event.
     """
+    if html is not None:
+        require_page(html)
+    around_seconds = parse_seconds("around", around)
     prefix = _checked_prefix(event_id, key, at)
     at_us = None if at is None else _micros(at, time_unit)
     log: EventLog
@@ -65,6 +79,8 @@ def explain(
         key_events = _distinct(log.scan(key=key))
         event = _nearest(log, key_events, key, at_us)
     card = Card(event, related(event, key_events))
+    if html is not None:
+        write_event_page(html, card, source, data, model, around_seconds)
     if json:
         print_json(card.as_json())
     else:

@@ -43,6 +43,11 @@ class Card:
         text = odds(float(severity))
         return f"about {text} for this key" if text.startswith("one") else f"{text} for this key"
 
+    @property
+    def rarity_text(self) -> str:
+        """Sentences on the rarity and the evidence; empty for an event without a scored row."""
+        return _rarity_text(self) if self.rarity else ""
+
     def as_json(self) -> dict[str, Any]:
         """Return the event as published, its rarity in words, and the related events in short."""
         event = self.event
@@ -128,7 +133,7 @@ def drawing(card: Card) -> RenderableType:
     summary = str((body.get("annotations") or {}).get("summary", ""))
     parts: list[RenderableType] = [head, Text(clean(summary)), Text()]
     if card.rarity:
-        parts += [Text(_rarity_text(card)), Text()]
+        parts += [Text(card.rarity_text), Text()]
     confidence = body.get("confidence")
     if isinstance(confidence, int | float):
         text = f"The key is new to the model: {100 * confidence:.0f} % of its severity counts."

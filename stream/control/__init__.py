@@ -19,6 +19,7 @@ from .documents import (
     Document,
     digest_of,
 )
+from .for_key import documents_for_key
 from .rules import Rule
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "Silence",
     "Window",
     "digest_of",
+    "documents_for_key",
 ]

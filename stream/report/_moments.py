@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel
+from ember_core.plots.decimation import decimate
 from stream.backtest import Backtest
 from stream.records import TopChannel
 
 from ._facts import KeyFacts
-from ._svg import Scale, decimate, gaps, line, rect
+from ._svg import Scale, gaps, line, rect
 from ._words import TimeFormat, esc, number
 
 CHANNELS = 4

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -12,6 +10,7 @@ from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest
 from stream.counts import plural
 
+from ._document import document
 from ._episodes import episode_list
 from ._facts import KeyFacts, gather
 from ._figures import figures_section
@@ -88,22 +87,8 @@ def render(
             FOOTER,
         )
     )
-    return _document(f"Backtest of {model.name}", body)
-
-
-def _document(title: str, body: str) -> str:
-    css = files(__package__).joinpath("report.css").read_text("utf-8")
     script = files(__package__).joinpath("report.js").read_text("utf-8")
-    # The policy allows this one script and no loading, whatever the data contain.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{esc(title)}</title><style>{css}</style></head>"
-        f"<body>{body}<script>{script}</script></body></html>\n"
-    )
+    return document(f"Backtest of {model.name}", body, script)
 
 
 def _card(index: int, facts: KeyFacts, drawing: str, channels: str, time_format: TimeFormat) -> str:

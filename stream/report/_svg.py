@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ember_core.plots.decimation import Floats
 
 
 @dataclass(frozen=True)
@@ -38,42 +38,6 @@ class Scale:
     def at(self, x: float) -> float:
         """Map one value to a drawing unit."""
         return float(self(np.asarray([x]))[0])
-
-
-def decimate(x: Floats, y: Floats, columns: int) -> tuple[Floats, Floats]:
-    """Keep the smallest and the largest `y` of each column, in their order.
-
-    The result looks like the whole series, however long it is: no peak is lost.
-
-    Args:
-        x: Drawing units, rising, shape `(T,)`.
-        y: Values, shape `(T,)`; NaN is a gap.
-        columns: Number of columns over the range of `x`.
-
-    Returns:
-        The kept `x` and `y`: at most `2 * columns` points, and one NaN per column of NaNs.
-    """
-    if len(x) <= 2 * columns:
-        return x, y
-    width = max(float(x[-1] - x[0]), 1e-300) / columns
-    column = np.minimum(((x - x[0]) / width).astype(np.int64), columns - 1)
-    # `reduceat` works on runs: the first point of each column that has any, and for every point
-    # the number of its column among those.
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
-    owner = np.repeat(np.arange(starts.size), np.diff(np.append(starts, len(x))))
-    nan = np.isnan(y)
-    low, high = np.where(nan, np.inf, y), np.where(nan, -np.inf, y)
-    smallest = np.minimum.reduceat(low, starts)[owner]
-    largest = np.maximum.reduceat(high, starts)[owner]
-    index = np.arange(len(x))
-    end = len(x)
-    # The first point in each column that has the extreme value.
-    at_low = np.minimum.reduceat(np.where(~nan & (y == smallest), index, end), starts)
-    at_high = np.minimum.reduceat(np.where(~nan & (y == largest), index, end), starts)
-    empty = np.logical_and.reduceat(nan, starts)
-    extremes = [np.where(empty, starts, row) for row in (at_low, at_high)]
-    points = np.unique(np.concatenate(extremes))
-    return x[points], y[points]
 
 
 def line(x: Floats, y: Floats, breaks: NDArray[np.bool_] | None = None) -> str:

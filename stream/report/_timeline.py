@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ember_core.pipeline import FleetModel
+from ember_core.plots.decimation import decimate
 from stream.counts import plural
 
 from ._facts import Episode, KeyFacts
-from ._svg import Scale, decimate, gaps, line, rect
+from ._svg import Scale, gaps, line, rect
 from ._words import TimeFormat, esc, odds
 
 WIDTH, HEIGHT = 1000, 214
@@ -43,7 +46,10 @@ class Axes:
     def of(cls, facts: list[KeyFacts], model: FleetModel) -> Axes:
         """Return axes that contain every key and both thresholds."""
         motor, anomaly = model.pipeline.motor, model.pipeline.config.anomaly_severity
-        top = max((float(f.scores.severity.max(initial=0.0)) for f in facts), default=0.0)
+        # Evidence of groups may exceed the severity of the row.
+        top = max(
+            (float(max(f.scores.severity.max(initial=0.0), f.top)) for f in facts), default=0.0
+        )
         high = float(np.ceil(max(top, motor.on + 0.5, anomaly + 0.5, 4.0)))
         return cls(high, anomaly, motor.on, motor.off)
 
@@ -59,7 +65,14 @@ def time_scale(facts: KeyFacts) -> Scale:
     return Scale(float(t[0]), float(max(t[-1], t[0] + 1)), LEFT, RIGHT)
 
 
-def timeline(facts: KeyFacts, axes: Axes, time_format: TimeFormat, index: int) -> str:
+def timeline(
+    facts: KeyFacts,
+    axes: Axes,
+    time_format: TimeFormat,
+    index: int,
+    thresholds: Any = None,
+    marks: Sequence[int] = (),
+) -> str:
     """Render the time line.
 
     Args:
@@ -67,6 +80,8 @@ def timeline(facts: KeyFacts, axes: Axes, time_format: TimeFormat, index: int) -
         axes: Axes of all keys.
         time_format: Format of times.
         index: Number of the key on the page, by which the script finds its firing lane.
+        thresholds: Evidence from which each row fires, where rules change it, `(n,)`.
+        marks: Event times to mark, in microseconds.
     """
     time, x = facts.scores.time_us, time_scale(facts)
     label = esc(_label(facts))
@@ -84,6 +99,14 @@ def timeline(facts: KeyFacts, axes: Axes, time_format: TimeFormat, index: int) -
     parts += _grid(axes)
     parts += _curves(facts, axes, x)
     parts += _thresholds(axes)
+    if thresholds is not None and (np.asarray(thresholds) != np.float32(axes.on)).any():
+        px, py = decimate(x(time.astype(np.float64)), np.asarray(thresholds, float), _COLUMNS)
+        parts.append(f'<path class="on-curve" d="{line(px, axes.y(py))}"/>')
+    parts += [
+        f'<path class="mark" d="M{x.at(t):.1f} {TOP}V{BOTTOM}"/>'
+        for t in marks
+        if x.low <= t <= x.high
+    ]
     parts += _lanes(facts, time_format, x, index)
     parts += _time_axis(facts, time_format, x)
     parts.append("</svg>")
@@ -127,12 +150,13 @@ def _curves(facts: KeyFacts, axes: Axes, x: Scale) -> list[str]:
 def _thresholds(axes: Axes) -> list[str]:
     out = []
     distance = axes.y.at(axes.anomaly) - axes.y.at(axes.on)
-    # The label of the anomaly threshold stands inside the plot, those of the evidence outside: they
-    # cannot collide.
+    # The label of the anomaly threshold stands inside the plot, those of the evidence outside, and
+    # those two keep apart.
+    apart = max(11.0 - (axes.y.at(axes.off) - axes.y.at(axes.on)), 0.0) / 2.0
     for css, value, text, x, dy in (
         ("anomaly-line", axes.anomaly, "anomaly", LEFT + 4, 10.0 if 0 < distance < 15 else -3.0),
-        ("on-line", axes.on, "fires", RIGHT + 5, 3.5),
-        ("off-line", axes.off, "resolves", RIGHT + 5, 3.5),
+        ("on-line", axes.on, "fires", RIGHT + 5, 3.5 - apart),
+        ("off-line", axes.off, "resolves", RIGHT + 5, 3.5 + apart),
     ):
         y = axes.y.at(value)
         out.append(

@@ -13,6 +13,7 @@ import numpy as np
 from ember_core.data.sources import Chunk, DataError, DataOptions, Remark
 from stream.codecs import ChannelFinder, make_codec, rekeyed_json
 from stream.codecs import guess_format as guess_codec
+from stream.keys import key_text
 from stream.records import Decoded, Reason
 from stream.rekeying import source_of
 from stream.settings import Settings
@@ -39,6 +40,9 @@ _REKEYED_FORM = {
 
 _BATCH = 2_000
 """Records decoded in one call."""
+
+_OTHERS = 5
+"""Keys of one call that are named where the wanted one is not there."""
 
 
 class Progress(NamedTuple):
@@ -71,6 +75,7 @@ class RecordReading:
         keys: Number of stream keys to choose; 0: all.
         progress: Function that is told how far it is.
         series: Series that are read from a Prometheus.
+        only: Stream keys to read; empty: all.
     """
 
     period: Period = Period()  # noqa: RUF009  # frozen
@@ -78,6 +83,7 @@ class RecordReading:
     keys: int = 0
     progress: Callable[[Progress], None] | None = None
     series: SeriesQuery = SeriesQuery()  # noqa: RUF009  # frozen
+    only: frozenset[bytes] = frozenset()
 
 
 ALL_RECORDS = RecordReading()
@@ -223,7 +229,7 @@ class RecordSource:
         decoder = StreamDecoder(self._input, channels, is_rekeyed=self._is_rekeyed)
         refused: Counter[Reason] = Counter()
         example, count, rows, partial = "", 0, 0, 0
-        keys: set[bytes] = set()
+        keys, others = set[bytes](), set[bytes]()
         records = spool.by_time() if decoder.rekeys else spool.by_partition()
         for batch in _batches(records):
             decoded = decoder.decode(batch)
@@ -232,6 +238,10 @@ class RecordSource:
                 refused[refusal.reason] += 1
                 if refusal.reason is not Reason.NO_CHANNELS:
                     example = example or refusal.detail
+            if self._reading.only:
+                others.update(islice(decoded.keys, _OTHERS))
+                wanted = [key in self._reading.only for key in decoded.keys]
+                decoded = picked(decoded, np.array(wanted, dtype=np.bool_))
             if self._reading.keys:
                 decoded = picked(decoded, self._sample.choose(decoded.keys))
             merged = together(decoded)
@@ -248,8 +258,19 @@ class RecordSource:
         self.remarks += self._sample.remarks(self.name)
         if self._fixed_channels():
             self.remarks += unknown_channels(self.name, self._found(spool), channels)
+        if not rows and others:
+            raise DataError(self._lacks_keys(others))
         if not rows:
             raise DataError(self._unusable(spool, channels, refused, example))
+
+    def _lacks_keys(self, others: set[bytes]) -> str:
+        """Return the sentence for records of other keys only."""
+        some = ", ".join(key_text(key) for key in sorted(others)[:5])
+        wanted = ", ".join(key_text(key) for key in sorted(self._reading.only))
+        return (
+            f"{self.name} has no record of this key{self._when()}. Expected one of its keys, such "
+            f"as {some}. Received: {wanted}."
+        )
 
     def _found(self, spool: RecordSpool) -> list[str]:
         """Return the channels in the first records."""

@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from stream.report._svg import Scale, decimate, gaps, line
+from ember_core.plots.decimation import decimate
+from stream.report._svg import Scale, gaps, line
 
 
 def test_decimation_keeps_every_peak_and_is_bounded() -> None:
