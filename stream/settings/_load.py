@@ -51,6 +51,7 @@ from ._receivers import (
     SlackSection,
     WebhookSection,
 )
+from ._remote_write import RemoteWriteSection
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
@@ -127,6 +128,9 @@ class Settings(BaseSettings):
     )
     email: EmailSection = Field(
         default=EmailSection(), description="Target of `ember bridge email`."
+    )
+    remote_write: RemoteWriteSection = Field(
+        default=RemoteWriteSection(), description="Target of `ember remote-write`."
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
