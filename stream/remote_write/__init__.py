@@ -6,6 +6,8 @@ alert with the hours before it.
 
 from ._protocol import MissingPackageError as MissingPackageError
 from ._protocol import encode as encode
+from ._rows import CHANNEL_COLUMNS as CHANNEL_COLUMNS
+from ._rows import KEY_COLUMNS as KEY_COLUMNS
 from ._rows import KeyRows as KeyRows
 from ._sender import OUTCOMES as OUTCOMES
 from ._serve import serve as serve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -25,6 +26,7 @@ from stream.remote_write import OUTCOMES, READ, RemoteWriter
 from stream.scores import encode
 from stream.settings import Settings
 from stream.testing import EmbeddedBroker
+from tests.deploy.test_dashboards import panels
 from tests.deploy.test_real_prometheus import free_port
 from tests.stream.bridge.fakes import trigger
 from tests.stream.remote_write.scored import SECOND_US, scored
@@ -112,12 +114,13 @@ class Written:
 
     def rows(self, first_minute: int, last_minute: int) -> None:
         """Send a row a minute of three keys; minutes are counted from now."""
-        for minute in range(first_minute, last_minute + 1):
-            time_us = self.now_us + minute * MINUTE_US
-            batch = scored([b"berlin-1", b"berlin-2", b"paris-1"], [time_us] * 3)
-            kafka_client.produce(
-                self.bootstrap, "telemetry.scores", [Send(None, encode(batch), partition=0)]
-            )
+        keys = [b"berlin-1", b"berlin-2", b"paris-1"]
+        batches = [
+            scored(keys, [self.now_us + minute * MINUTE_US] * len(keys))
+            for minute in range(first_minute, last_minute + 1)
+        ]
+        records = [Send(None, encode(batch), partition=0) for batch in batches]
+        kafka_client.produce(self.bootstrap, "telemetry.scores", records)
 
     def fires(self, key: str, minute: int) -> None:
         starts = datetime.fromtimestamp((self.now_us + minute * MINUTE_US) / 1e6, UTC).isoformat()
@@ -186,6 +189,21 @@ def test_the_hour_before_an_alert_is_there(
         assert set(store.samples('ember_usual{key="berlin-1"}')) == {"cpu", "disk"}
         assert len(store.samples('ember_evidence{key="berlin-1"}')[""]) == 66
         assert written.value('ember_remote_write_samples_total{outcome="refused"}') == 0
+        for title, query in dashboard_queries("telemetry", "berlin-1", "cpu").items():
+            at = (written.now_us - 5 * MINUTE_US) / 1e6
+            assert store.get("/api/v1/query", query=query, time=at)["data"]["result"], title
+
+
+def dashboard_queries(topic: str, key: str, channel: str) -> dict[str, str]:
+    """Queries of the dashboard `One key` with its variables filled in."""
+    values = {"topic": topic, "key": key, "channel": channel}
+    return {
+        f"{panel['title']} {target['refId']}": re.sub(
+            r"\$(\w+)", lambda match: values[match[1]], target["expr"]
+        )
+        for panel in panels("key")
+        for target in panel["targets"]
+    }
 
 
 def test_a_restart_sends_what_is_missing(
