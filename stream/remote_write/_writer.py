@@ -50,7 +50,7 @@ class RemoteWriter:
         clock: Monotonic clock, in seconds.
 
     Raises:
-        UserError: If the authorities cannot be read.
+        UserError: If no worker writes scores, or the authorities cannot be read.
     """
 
     def __init__(
@@ -61,12 +61,19 @@ class RemoteWriter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         section = settings.remote_write
+        if not settings.output.scored_keys:
+            raise UserError(
+                'Workers write no scores. Expected output.scores = "all", or patterns of keys, in '
+                "the settings of the workers and of this process. Received: output.scores = "
+                '"off". Set it, and restart the workers.',
+                exit_code=2,
+            )
         self._settings, self._metrics, self._health = settings, metrics, health
         self._clock = clock
         self._selection = Selection(section)
         self._labels = _Labels(settings)
         self._sender = Sender(section, self._labels.of, clock, self._on_result, self._on_samples)
-        self._scores = scores_topics(settings)
+        self._scores = frozenset(settings.output_topics("scores"))
         self._triggers = sorted(settings.output_topics("triggers"))
         self._rows = RowPositions(round(1_000_000 * section.before_seconds))
         self._places: dict[TP, tuple[str, int]] = {}
@@ -92,7 +99,7 @@ class RemoteWriter:
         Raises:
             UserError: If the broker refuses the login, or to be read.
         """
-        topics = [*self._scores, *self._triggers]
+        topics = [*sorted(self._scores), *self._triggers]
         creator = "`ember run` with output.scores"
         if not wait_for_topics(self._settings, topics, creator, self._health, stop):
             return
@@ -309,8 +316,3 @@ class _Labels:
         labels = {n: v for n, v in fields if n not in _RESERVED and not n.startswith("__")}
         # The settings' labels win: queries depend on them.
         return {**labels, **self._common}
-
-
-def scores_topics(settings: Settings) -> tuple[str, ...]:
-    """Return the topics of scored rows, of all streams."""
-    return tuple(f"{stream}.scores" for stream in settings.streams)

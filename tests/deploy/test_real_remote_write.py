@@ -104,6 +104,7 @@ class Written:
         self.settings = Settings.load(
             kafka={"bootstrap_servers": broker.bootstrap},
             input={"topics": "telemetry"},
+            output={"scores": "all"},
             incidents={"key_pattern": "{site}-{host}"},
             remote_write={"url": f"{store.address}/api/v1/write", "step_seconds": 30, **own},
         )
