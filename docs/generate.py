@@ -33,7 +33,16 @@ from stream.engine.state.layout import (
     engine_fields,
     pause_fields,
 )
-from stream.observe import WORKER_UP, BridgeMetrics, IncidentMetrics, Metrics
+from stream.observe import (
+    WORKER_UP,
+    BridgeMetrics,
+    IncidentMetrics,
+    Metrics,
+    MetricSet,
+    RemoteWriteMetrics,
+)
+from stream.remote_write import OUTCOMES as SAMPLE_OUTCOMES
+from stream.remote_write import READ
 from stream.settings import json_schema
 from tests.prove import page as proofs
 
@@ -165,8 +174,8 @@ def _rule_keys(rule: Mapping[str, Any]) -> str:
     return "A rule has these keys:\n\n" + table(("key", "meaning"), rows)
 
 
-def metrics(shown: Metrics | BridgeMetrics, prefix: str = "ember_") -> str:
-    """Every metric of a worker, of a bridge, or of the incidents, by the begin of its name."""
+def metrics(shown: MetricSet, prefix: str = "ember_") -> str:
+    """Every metric of a process, by the begin of its name."""
     return _metric_table(row for row in shown.describe() if row[0].startswith(prefix))
 
 
@@ -226,6 +235,7 @@ PARTS = {
     "host-metrics": host_metrics,
     "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
     "incident-metrics": lambda: metrics(IncidentMetrics(OUTCOMES, RESULTS), "ember_incidents_"),
+    "remote-write-metrics": lambda: metrics(RemoteWriteMetrics(READ, SAMPLE_OUTCOMES, RESULTS)),
     "library": lambda: library_page.page(library_page.kept()),
     **{
         name: functools.partial(page.part, name, kept_result(result))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,8 @@ class Panel:
         width: Width in columns, of 24.
         stacked: Stack the areas on top of each other.
         steps: Values from which a stat is orange, and red.
+        lines: Looks of single lines, as Grafana's overrides.
+        repeat: Variable of whose values each has a panel like this; empty: one panel.
     """
 
     title: str
@@ -48,6 +50,8 @@ class Panel:
     width: int = 12
     stacked: bool = False
     steps: tuple[float, float] | None = None
+    lines: Sequence[Mapping[str, Any]] = ()
+    repeat: str = ""
 
     @property
     def height(self) -> int:
@@ -76,6 +80,7 @@ class Panel:
             }
             for index, (expr, legend) in enumerate(self.queries)
         ]
+        repeated = {"repeat": self.repeat, "repeatDirection": "v"} if self.repeat else {}
         return {
             "id": number,
             "type": self.kind,
@@ -84,8 +89,9 @@ class Panel:
             "datasource": SOURCE,
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
             "targets": targets,
-            "fieldConfig": {"defaults": self._defaults(), "overrides": []},
+            "fieldConfig": {"defaults": self._defaults(), "overrides": [*self.lines]},
             "options": self._options(),
+            **repeated,
         }
 
     def _defaults(self) -> dict[str, Any]:
@@ -130,12 +136,23 @@ class Panel:
 
 @dataclass
 class Dashboard:
-    """Dashboard: sections of panels, from left to right and downwards."""
+    """Dashboard: sections of panels, from left to right and downwards.
+
+    Args:
+        uid: Name in its address.
+        title: Title.
+        text: Description.
+        sections: Panels of each section.
+        variables: Variables beside the data source; None: those of the workers.
+        annotations: Annotations; None: new models.
+    """
 
     uid: str
     title: str
     text: str
     sections: dict[str, list[Panel]] = field(default_factory=dict)
+    variables: Sequence[Mapping[str, Any]] | None = None
+    annotations: Sequence[Mapping[str, Any]] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON that Grafana imports."""
@@ -181,13 +198,31 @@ class Dashboard:
                     "keepTime": True,
                 }
             ],
-            "annotations": {"list": [_MODEL_CHANGES]},
-            "templating": {"list": _VARIABLES},
+            "annotations": {
+                "list": [_MODEL_CHANGES] if self.annotations is None else [*self.annotations]
+            },
+            "templating": {
+                "list": [_DATASOURCE, *(_WORKERS if self.variables is None else self.variables)]
+            },
             "panels": panels,
         }
 
 
-def _variable(name: str, label: str, query: str) -> dict[str, Any]:
+def variable(name: str, label: str, query: str, *, is_one: bool = False) -> dict[str, Any]:
+    """Return a variable whose values a query gives.
+
+    Args:
+        name: Name in queries.
+        label: Name on the page.
+        query: Query of the values.
+        is_one: One value at a time, not several or all.
+    """
+    several = {
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".+",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
     return {
         "name": name,
         "label": label,
@@ -196,25 +231,22 @@ def _variable(name: str, label: str, query: str) -> dict[str, Any]:
         "query": {"query": query, "refId": name},
         "definition": query,
         "refresh": 2,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"text": ["All"], "value": ["$__all"]},
+        **({"multi": False, "includeAll": False} if is_one else several),
         "sort": 1,
     }
 
 
-_VARIABLES = [
-    {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-        "current": {"text": "Prometheus", "value": "prometheus"},
-    },
-    _variable("job", "Job", "label_values(ember_build_info, job)"),
-    _variable("instance", "Worker", 'label_values(ember_build_info{job=~"$job"}, instance)'),
-    _variable("topic", "Topic", 'label_values(ember_records_total{job=~"$job"}, topic)'),
+_DATASOURCE = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+    "current": {"text": "Prometheus", "value": "prometheus"},
+}
+_WORKERS = [
+    variable("job", "Job", "label_values(ember_build_info, job)"),
+    variable("instance", "Worker", 'label_values(ember_build_info{job=~"$job"}, instance)'),
+    variable("topic", "Topic", 'label_values(ember_records_total{job=~"$job"}, topic)'),
 ]
 
 _MODEL_CHANGES = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import key
 import keys
 import model
 import overview
@@ -22,6 +23,7 @@ DASHBOARDS = {
     "pipeline": pipeline.PIPELINE,
     "model": model.MODEL,
     "keys": keys.KEYS,
+    "key": key.ONE_KEY,
 }
 
 

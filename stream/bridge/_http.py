@@ -19,7 +19,7 @@ import msgspec
 from stream.errors import UserError
 from stream.http_client import bearer, opener
 from stream.observe import in_text
-from stream.settings import CredentialsSection, HttpReceiverSection, ReceiverSection
+from stream.settings import CredentialsFields, HttpFields, TlsFields
 
 Result = Literal["accepted", "refused", "limited", "failed"]
 RESULTS: tuple[Result, ...] = ("accepted", "refused", "limited", "failed")
@@ -68,13 +68,13 @@ class Answer(NamedTuple):
 
 
 class Endpoint:
-    """One address that JSON is posted to.
+    """One address that requests are posted to: JSON, unless the headers say otherwise.
 
     Args:
         url: The address.
         settings: Time limit, authorities and proxy.
         section: Name of the settings' section, for an error.
-        headers: Headers besides the type of the content.
+        headers: Headers besides the type of the content, or with another one.
         secrets: Secrets in the bodies, which an answer may repeat.
 
     Raises:
@@ -84,7 +84,7 @@ class Endpoint:
     def __init__(
         self,
         url: str,
-        settings: HttpReceiverSection,
+        settings: HttpFields,
         section: str,
         headers: Mapping[str, str] | None = None,
         secrets: Iterable[str] = (),
@@ -100,7 +100,7 @@ class Endpoint:
         self._opener = opener(tls_context(settings, section), settings.proxy.get_secret_value())
 
     def post(self, body: Any) -> Answer:
-        """Send a request, and wait for the answer.
+        """Send values as JSON, and wait for the answer.
 
         Args:
             body: Plain values.
@@ -109,8 +109,20 @@ class Endpoint:
             NotAcceptedError: If the receiver refuses this body.
             UnavailableError: If it should be tried again later.
         """
+        return self.send(msgspec.json.encode(body))
+
+    def send(self, body: bytes) -> Answer:
+        """Send a request, and wait for the answer.
+
+        Args:
+            body: The body, of the type that the headers say.
+
+        Raises:
+            NotAcceptedError: If the receiver refuses this body.
+            UnavailableError: If it should be tried again later.
+        """
         request = urllib.request.Request(  # noqa: S310  # http and https only, by the settings
-            self._url, msgspec.json.encode(body), self._headers, method="POST"
+            self._url, body, self._headers, method="POST"
         )
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
@@ -192,7 +204,7 @@ def _secrets_of(url: str) -> list[str]:
     return [*quoted, *map(urllib.parse.unquote_plus, quoted)]
 
 
-def authorization(settings: CredentialsSection) -> dict[str, str]:
+def authorization(settings: CredentialsFields) -> dict[str, str]:
     """Return the header of the credentials; empty without any."""
     token = settings.token.get_secret_value()
     if token:
@@ -203,7 +215,7 @@ def authorization(settings: CredentialsSection) -> dict[str, str]:
     return {}
 
 
-def tls_context(settings: ReceiverSection, section: str) -> ssl.SSLContext:
+def tls_context(settings: TlsFields, section: str) -> ssl.SSLContext:
     """Return the context with the authorities of the settings.
 
     Raises:

@@ -13,6 +13,7 @@ from stream.observe import (
     BridgeMetrics,
     HttpServer,
     IncidentMetrics,
+    MetricSet,
     configure_logs,
 )
 from stream.settings import Settings
@@ -48,7 +49,7 @@ def serve(name: ReceiverName, settings: Settings) -> None:
     metrics = BridgeMetrics(OUTCOMES, RESULTS)
     health = _health(settings)
     bridge = Bridge(name, settings, metrics, health)
-    _run(bridge, settings, metrics, health, name, getattr(settings, name).port)
+    run_process(bridge, settings, metrics, health, name, getattr(settings, name).port)
 
 
 def serve_incidents(settings: Settings) -> None:
@@ -63,21 +64,31 @@ def serve_incidents(settings: Settings) -> None:
     metrics = IncidentMetrics(OUTCOMES, RESULTS)
     health = _health(settings)
     incidents = Incidents(settings, metrics, health)
-    _run(incidents, settings, metrics, health, "incidents", settings.incidents.port)
+    run_process(incidents, settings, metrics, health, "incidents", settings.incidents.port)
 
 
 def _health(settings: Settings) -> BridgeHealth:
     return BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
 
 
-def _run(
+def run_process(
     process: _Process,
     settings: Settings,
-    metrics: BridgeMetrics,
+    metrics: MetricSet,
     health: BridgeHealth,
     name: str,
     port: int,
 ) -> None:
+    """Run a loop in a thread until SIGTERM or SIGINT, with metrics and health beside it.
+
+    Args:
+        process: The loop.
+        settings: Settings of the service.
+        metrics: Metrics of the process.
+        health: Health of the process.
+        name: Name of the receiver, as `/info` shows it.
+        port: Port of metrics and health.
+    """
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)
     asyncio.run(_serve(process, settings, metrics, health, name, port))
@@ -86,7 +97,7 @@ def _run(
 async def _serve(
     process: _Process,
     settings: Settings,
-    metrics: BridgeMetrics,
+    metrics: MetricSet,
     health: BridgeHealth,
     name: str,
     port: int,

@@ -24,6 +24,7 @@ _COMMANDS = {
     "run": "Run a worker of the service.",
     "incidents": "Make one incident of keys that fire together.",
     "console": "Serve pages and an API of scores, alerts and documents.",
+    "remote-write": "Write the scores of keys to Prometheus, with their usual bands.",
     "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",
     "simulate": "Send the telemetry of a simulated fleet with faults.",
@@ -33,7 +34,7 @@ _COMMANDS = {
     "feedback": "Say that an event was a false alarm, real, or is normal now.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",
 }
-_MODULES = {"doctor": "doctor.command", "init": "init.command"}
+_MODULES = {"doctor": "doctor.command", "init": "init.command", "remote-write": "remote_write"}
 """Modules of commands that are not named like their command."""
 
 _GROUPS = {
@@ -137,7 +138,8 @@ def build() -> App:
         default_parameter=Parameter(negative=()),
     )
     for name, text in _COMMANDS.items():
-        app.command(f"stream.cli.{_MODULES.get(name, name)}:{name}", name=name, help=text)
+        function = name.replace("-", "_")
+        app.command(f"stream.cli.{_MODULES.get(name, name)}:{function}", name=name, help=text)
     for group_name, (group_text, commands) in _GROUPS.items():
         group = App(name=group_name, help=group_text)
         for name, (function, text) in commands.items():

@@ -45,6 +45,7 @@ def plan(
     partitions: int | None = None,
     bridge: bool = False,
     incidents: bool = False,
+    remote_write: bool = False,
     dead_letters: bool = False,
     deploy: bool = False,
     control: bool = False,
@@ -61,6 +62,7 @@ def plan(
         partitions: Number of partitions of missing input topics. Default: they must exist.
         bridge: Include the ACLs of `ember bridge`.
         incidents: Include topics and ACLs of `ember incidents`.
+        remote_write: Include the ACLs of `ember remote-write`.
         dead_letters: Include the ACLs of `ember dead-letters`, which writes to the input topics.
         deploy: Include the ACLs of `ember model deploy`, which writes to the model topic.
         control: Include the ACLs of `ember control apply`, which writes to the control topic.
@@ -73,6 +75,7 @@ def plan(
         settings,
         bridge=bridge,
         incidents=incidents,
+        remote_write=remote_write,
         dead_letters=dead_letters,
         deploy=deploy,
         control=control,
@@ -160,6 +163,7 @@ def _acls(
     *,
     bridge: bool,
     incidents: bool,
+    remote_write: bool,
     dead_letters: bool,
     deploy: bool,
     control: bool,
@@ -168,8 +172,11 @@ def _acls(
     config = WorkerConfig.from_settings(settings)
     inputs = dict.fromkeys(settings.input.topics, 1)
     read = {config.changelog(topic) for topic in config.topics}
-    if bridge or incidents or settings.learn.enabled:  # episodes are left out of a training
+    # With learn.enabled episodes are left out of a training.
+    if bridge or incidents or remote_write or settings.learn.enabled:
         read |= set(settings.output_topics("triggers"))
+    if remote_write:
+        read |= set(settings.output_topics("scores"))
     if dead_letters:
         read |= set(settings.output_topics("dead_letters"))
     describe = ("Describe", "DescribeConfigs")
@@ -189,9 +196,9 @@ def _acls(
     if incidents:
         operations = ("Read", "Write", *describe)
         acls += [Acl("topic", t, False, operations) for t in settings.output_topics("incidents")]
-    # A prefix: a bridge is `<group>-alertmanager`, incidents are `<group>-incidents`, commands that
-    # only read `<group>-reader`, the workers choose by `<group>-learn` who trains, and
-    # `<group>-dead-letters` stores the progress of replays.
+    # A prefix: a bridge is `<group>-alertmanager`, incidents are `<group>-incidents`, series
+    # `<group>-remote-write`, commands that only read `<group>-reader`, the workers choose by
+    # `<group>-learn` who trains, and `<group>-dead-letters` stores the progress of replays.
     acls.append(Acl("group", config.group, True, ("Read", "Describe")))
     if config.transactions != "off":
         acls.append(Acl("transactional-id", config.group, True, ("Write", "Describe")))

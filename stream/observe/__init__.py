@@ -6,6 +6,8 @@
 from ._bridge_metrics import BridgeMetrics as BridgeMetrics
 from ._bridge_metrics import IncidentMetrics as IncidentMetrics
 from ._mask import in_text as in_text
+from ._metric_set import MetricSet as MetricSet
+from ._remote_write_metrics import RemoteWriteMetrics as RemoteWriteMetrics
 from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
 from .health import Health as Health
@@ -31,7 +33,9 @@ __all__ = [
     "HttpServer",
     "IncidentMetrics",
     "LearnObserver",
+    "MetricSet",
     "Metrics",
+    "RemoteWriteMetrics",
     "Report",
     "ServiceObserver",
     "Traces",

@@ -52,6 +52,7 @@ from ._receivers import (
     SlackSection,
     WebhookSection,
 )
+from ._remote_write import RemoteWriteSection
 
 DEFAULT_FILE = Path("ember.toml")
 _PREFIX = "EMBER_"
@@ -128,6 +129,9 @@ class Settings(BaseSettings):
     )
     email: EmailSection = Field(
         default=EmailSection(), description="Target of `ember bridge email`."
+    )
+    remote_write: RemoteWriteSection = Field(
+        default=RemoteWriteSection(), description="Target of `ember remote-write`."
     )
 
     console: ConsoleSection = Field(

@@ -55,7 +55,18 @@ Address = Annotated[str, AfterValidator(_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 
 
-class ReceiverSection(Section):
+class TlsFields(Section):
+    """Settings of everything that is asked over a network."""
+
+    ca_location: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust; unset: the system's."
+    )
+    timeout_seconds: float = Field(
+        default=10.0, ge=0.1, le=60, description="Longest wait for an answer."
+    )
+
+
+class ReceiverSection(TlsFields):
     """Settings that every receiver has."""
 
     source: Literal["triggers", "incidents"] = Field(
@@ -68,16 +79,10 @@ class ReceiverSection(Section):
         ge=1,
         description="Most alerts that may fire at a time; further ones are counted and left out.",
     )
-    ca_location: Path | None = Field(
-        default=None, description="PEM file of the authorities to trust; unset: the system's."
-    )
-    timeout_seconds: float = Field(
-        default=10.0, ge=0.1, le=60, description="Longest wait for an answer."
-    )
 
 
-class HttpReceiverSection(ReceiverSection):
-    """Settings of the receivers that are asked by HTTP."""
+class HttpFields(TlsFields):
+    """Settings of everything that is asked by HTTP."""
 
     proxy: SecretAddress = Field(
         default=SecretStr(""),
@@ -87,8 +92,12 @@ class HttpReceiverSection(ReceiverSection):
     proxy_file: Path | None = Field(default=None, description="File that holds the address.")
 
 
-class CredentialsSection(HttpReceiverSection):
-    """Settings of the receivers that accept basic authentication or a bearer token."""
+class HttpReceiverSection(ReceiverSection, HttpFields):
+    """Settings of the receivers that are asked by HTTP."""
+
+
+class CredentialsFields(HttpFields):
+    """Settings of what accepts basic authentication or a bearer token."""
 
     username: str = Field(default="", description="User of its basic authentication.")
     password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
@@ -105,6 +114,10 @@ class CredentialsSection(HttpReceiverSection):
         if bool(self.username) != bool(self.password.get_secret_value()):
             raise ValueError("`username` and `password` need each other")
         return self
+
+
+class CredentialsSection(HttpReceiverSection, CredentialsFields):
+    """Settings of the receivers that accept basic authentication or a bearer token."""
 
 
 class GroupFields(Section):

@@ -67,6 +67,23 @@ def test_the_plan_is_commands_for_what_is_missing(
         assert {"Read", "Write"} <= of[name]
 
 
+def test_the_plan_has_the_rights_of_remote_write(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It reads what workers write; without it the service only writes scores."""
+    topic = broker.topic("telemetry", 3)
+    cluster = settings(broker, topic, tmp_path)
+    assert cluster.config is not None
+    cluster.config.write_text(cluster.config.read_text() + '[output]\nscores = "all"\n')
+    for remote_write in (False, True):
+        plan(cluster=cluster, remote_write=remote_write, json=True)
+        planned = json.loads(capsys.readouterr().out)
+        of = {r["name"]: set(r["operations"]) for r in planned["rights"]}
+        for name in (f"{topic}.scores", f"{topic}.triggers"):
+            assert ("Read" in of[name]) == remote_write
+            assert "Write" in of[name]
+
+
 def test_the_plan_has_the_model_topic_where_bundles_come_by_it(
     broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream.bridge import OUTCOMES, RESULTS
 from stream.observe import IncidentMetrics, Metrics
 from stream.observe.host import merge
+from stream.remote_write import CHANNEL_COLUMNS, KEY_COLUMNS
 
 pytest.importorskip("promql_parser", reason="promql-parser is not installed")
 pytest.importorskip("yaml", reason="PyYAML is not installed")
@@ -26,6 +27,11 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 ADDED = {"job", "instance"}  # by Prometheus
 FOREIGN = {"up": ADDED, "ALERTS": {*ADDED, "alertname", "alertstate", "severity"}}
+KEY_SERIES = {
+    **{f"ember_{name}": {"topic", "key"} for name in KEY_COLUMNS},
+    **{f"ember_{name}": {"topic", "key", "channel"} for name in CHANNEL_COLUMNS},
+}
+"""Series of `ember remote-write`, and their labels."""
 OVER_TIME = {"rate", "irate", "increase", "changes", "resets"}
 
 
@@ -110,7 +116,8 @@ def exposed() -> dict[str, tuple[str, set[str]]]:
     }
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     added = {name: ("gauge", {"job", "topic", "reason"}) for name in recorded}
-    return found | added | {name: ("gauge", labels) for name, labels in FOREIGN.items()}
+    others = {name: ("gauge", labels) for name, labels in (FOREIGN | KEY_SERIES).items()}
+    return found | added | others
 
 
 def complaints(expression: str) -> list[str]:

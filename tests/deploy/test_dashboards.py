@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.promql import DEPLOY, asked, complaints
+from tests.deploy.promql import DEPLOY, KEY_SERIES, asked, complaints
 
 GRAFANA = DEPLOY / "grafana"
 FILES = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -38,8 +38,8 @@ QUERIES = [
 ]
 
 
-def test_there_are_four() -> None:
-    assert set(DASHBOARDS) == {"overview", "pipeline", "model", "keys"}
+def test_there_are_five() -> None:
+    assert set(DASHBOARDS) == {"overview", "pipeline", "model", "keys", "key"}
 
 
 def test_files_are_what_the_generator_writes(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_files_are_what_the_generator_writes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_dashboard_can_be_found_and_not_be_edited(name: str) -> None:
-    """Fixed uid, tags, links to the others, variables for data source, job and worker."""
+    """Fixed uid, tags, links to the others, variables: data source, then job and worker or key."""
     board = DASHBOARDS[name]
     assert board["uid"] == f"ember-{name}"
     assert board["title"].startswith("Ember / ")
@@ -62,10 +62,14 @@ def test_a_dashboard_can_be_found_and_not_be_edited(name: str) -> None:
     assert board["tags"] == ["ember-stream"] == board["links"][0]["tags"]
     assert board["schemaVersion"] >= 36
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
-    assert list(variables) == ["datasource", "job", "instance", "topic"]
+    of_workers, of_key = ["job", "instance", "topic"], ["topic", "key", "channel"]
+    assert list(variables) == ["datasource", *(of_key if name == "key" else of_workers)]
     assert variables["datasource"]["type"] == "datasource"
     for variable in list(variables.values())[1:]:
-        assert (variable["multi"], variable["allValue"]) == (True, ".+")
+        if name == "key" and variable["name"] != "channel":  # one series a line
+            assert (variable["multi"], variable["includeAll"]) == (False, False)
+        else:
+            assert (variable["multi"], variable["allValue"]) == (True, ".+")
         metric = re.match(r"label_values\((\w+)", variable["query"]["query"])
         assert metric is not None
         assert complaints(f"increase({metric[1]}[1m])") == []
@@ -104,8 +108,11 @@ def test_queries_ask_for_what_is_there(query: str) -> None:
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_queries_follow_the_variables(query: str) -> None:
-    """Of this job and these workers; ranges follow the scrape interval unless they are an hour."""
+    """Of this job and these workers, or of one key; ranges follow the scrape interval or hours."""
     for selector in asked(query):
+        if selector.metric in KEY_SERIES:
+            assert {"topic", "key"} <= selector.labels
+            continue
         assert "job" in selector.labels
         of_all = selector.metric == ALERTS or selector.metric.startswith("ember_bridge_")
         assert "instance" in selector.labels or of_all
@@ -120,6 +127,20 @@ def test_no_panel_shows_keys() -> None:
             for target in panel["targets"]:
                 for group in re.findall(r"by \(([^)]*)\)", target["expr"]):
                     assert "key" not in group
+
+
+def test_a_band_is_filled_between_its_bounds() -> None:
+    """The looks of lines name queries that are there."""
+    for panel in panels("key"):
+        legends = {target["legendFormat"] for target in panel["targets"]}
+        for look in panel["fieldConfig"]["overrides"]:
+            assert look["matcher"]["options"] in legends
+            for each in look["properties"]:
+                if each["id"] == "custom.fillBelowTo":
+                    assert each["value"] in legends
+    channel = panels("key")[0]
+    assert channel["repeat"] == "channel"
+    assert "fillBelowTo" in json.dumps(channel["fieldConfig"]["overrides"])
 
 
 def test_provisioning_fits_the_dashboards() -> None:

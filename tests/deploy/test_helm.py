@@ -244,7 +244,7 @@ def test_every_receiver_is_a_deployment_that_starts(
     receivers = ["alertmanager", "webhook", "slack", "pagerduty", "email"]
     done = template(
         helm,
-        "incidents.enabled=true",
+        *("incidents.enabled=true", "remoteWrite.enabled=true"),
         *("bridge.enabled=true", f"bridge.receivers={{{','.join(receivers)}}}"),
         f"settings.slack.webhook_url_file={tmp_path / 'url'}",
     )
@@ -252,14 +252,15 @@ def test_every_receiver_is_a_deployment_that_starts(
     objects = [each for each in yaml.safe_load_all(done.stdout) if each]
     deployments = [each for each in objects if each["kind"] == "Deployment"]
     selectors = [json.dumps(each["spec"]["selector"]) for each in deployments]
-    assert len(set(selectors)) == len(receivers) + 1
+    assert len(set(selectors)) == len(receivers) + 2
     (tmp_path / "url").write_text("https://hooks.slack.com/services/T/B/x")
     path = tmp_path / "ember.toml"
     (settings_map,) = [each for each in objects if each["kind"] == "ConfigMap"]
     path.write_text(settings_map["data"]["ember.toml"])
-    for deployment, section in zip(deployments, [*receivers, "incidents"], strict=True):
+    sections = [*receivers, "incidents", "remote_write"]
+    for deployment, section in zip(deployments, sections, strict=True):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        command = ["bridge", section] if section in receivers else [section]
+        command = ["bridge", section] if section in receivers else [section.replace("_", "-")]
         assert container["args"][: len(command)] == command
         called, *_ = build().parse_args(container["args"], exit_on_error=False, print_error=False)
         assert callable(called)

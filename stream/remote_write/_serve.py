@@ -1,0 +1,30 @@
+"""Process of `ember remote-write`: Kafka in a thread, metrics and health beside it."""
+
+from __future__ import annotations
+
+import time
+
+from stream.bridge import RESULTS, run_process
+from stream.observe import BridgeHealth, RemoteWriteMetrics
+from stream.settings import Settings
+
+from ._protocol import encode
+from ._sender import OUTCOMES
+from ._writer import READ, RemoteWriter
+
+
+def serve(settings: Settings) -> None:
+    """Write series until SIGTERM or SIGINT.
+
+    Args:
+        settings: Settings of the service.
+
+    Raises:
+        UserError: If the process cannot start, or must not go on.
+    """
+    encode((), lambda _: {})  # a missing package is no surprise of the first alert
+    metrics = RemoteWriteMetrics(READ, OUTCOMES, RESULTS)
+    health = BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
+    writer = RemoteWriter(settings, metrics, health)
+    port = settings.remote_write.port
+    run_process(writer, settings, metrics, health, "remote-write", port)
