@@ -1,4 +1,4 @@
-"""Rules and calendars of operators that change under a service, and where each partition has changed."""
+"""Rules and calendars that change under a service, and where each partition has changed."""
 
 from __future__ import annotations
 

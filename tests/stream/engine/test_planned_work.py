@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +12,10 @@ from hypothesis import strategies as st
 
 from ember_core.pipeline import FleetModel
 from stream.control import NO_CONTROL, ControlSet
+from stream.control.files import parse
 from stream.control.rules import Limit, Rule
 from stream.engine import Engine, Limits, WindowSpec
+from tests.stream.control.calendar_files import GOOGLE
 from tests.stream.engine.calendar_feed import calendar, control_with
 from tests.stream.engine.conftest import (
     INTERVAL,
@@ -24,6 +29,7 @@ from tests.stream.engine.conftest import (
     rows_of,
     run,
     same,
+    sent,
     signal,
 )
 from tests.stream.engine.rules_feed import LIMITS, firing, run_by
@@ -158,6 +164,30 @@ def test_missing_channels_of_planned_work_are_not_told(model: FleetModel) -> Non
     feed = rows_of(b"a", values)
     assert run(model, feed, limits=LIMITS).triggers(b"a", "EmberChannelMissing")
     assert not run_by(model, feed, work()).triggers(b"a", "EmberChannelMissing")
+
+
+def test_a_repeating_window_acts_in_local_time_over_the_change_of_clocks(
+    model: FleetModel,
+) -> None:
+    """From a file of Google Calendar to the rows: 01:00 to 04:00, four hours on that night."""
+    pytest.importorskip("icalendar", reason="the extra `calendars` is not installed")
+    pytest.importorskip("recurring_ical_events", reason="the extra `calendars` is not installed")
+    text = '[[calendar]]\nname = "work"\nfile = "work.ics"\ngrace = "0s"'
+    documents = parse(text, "ops.toml", "ada", "2026-09-30T00:00:00Z", lambda _: GOOGLE)
+    zone, quarter = ZoneInfo("Europe/Berlin"), timedelta(minutes=15)
+    for day, hours in ((18, 0), (25, 4), (32, 3)):
+        begin = datetime(2026, 10, 1, tzinfo=zone) + timedelta(days=day - 1)
+        moments = [begin.astimezone(UTC) + quarter * i for i in range(40)]
+        values = signal(len(moments), 3, 0, part=5)
+        times = [round(moment.timestamp()) * SECOND for moment in moments]
+        feed = [sent(b"a", time, row) for time, row in zip(times, values, strict=True)]
+        done = Run(Engine(model, None, LIMITS, control=ControlSet.of(documents)))
+        feed_into(done, feed, [*range(1, len(feed) + 1)])
+        planned = [m for m, step in zip(moments, done.steps, strict=True) if step.planned]
+        assert len(planned) == 4 * hours
+        if planned:
+            assert planned[0].astimezone(zone).hour == 1
+            assert (planned[-1].astimezone(zone) + quarter).hour == 4
 
 
 WORK = st.builds(
