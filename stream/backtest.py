@@ -59,6 +59,8 @@ class Backtest:
         window: Windowing of samples into rows.
         warm: True if the training rows were fed first.
         model: The model, or those of profiles; None: rows have the channels of the data.
+        planned: Rows under planned work.
+        in_grace: Rows in the grace after it.
         open_intervals: Intervals that are open at the end: as in the stream, only a later record,
             or the silence of a key among others, closes them.
         details: Scored rows in detail, of the keys that `limits.detailed` asks for.
@@ -71,6 +73,8 @@ class Backtest:
     window: WindowSpec = field(default_factory=WindowSpec)
     warm: bool = False
     model: FleetModel | Profiles | None = None
+    planned: int = 0
+    in_grace: int = 0
     open_intervals: int = 0
     details: list[DetailedScores] = field(default_factory=list)
 
@@ -219,6 +223,10 @@ def backtest(
             continue
         result.events += step.events
         result.details += step.details
+        result.planned, result.in_grace = (
+            result.planned + step.planned,
+            result.in_grace + step.in_grace,
+        )
         for outcome, number in step.counts.items():
             result.counts[outcome] = result.counts.get(outcome, 0) + number
         owner = key_index[decoded.message[step.scores.sample]]

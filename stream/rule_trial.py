@@ -11,7 +11,7 @@ import msgspec
 
 from ember_core.data.sources import Remark
 
-from .control import ControlSet, Feedback
+from .control import Calendar, ControlSet, Feedback
 from .control.rules import Rule
 from .event_times import parse_time
 from .records import Event
@@ -152,7 +152,7 @@ def compare(before: Iterable[Event], after: Iterable[Event], control: ControlSet
     acted = {}
     for document in control.documents:
         body = document.body
-        if not isinstance(body, Rule | Feedback):
+        if not isinstance(body, Rule | Feedback | Calendar):
             continue
         name = document.name if isinstance(body, Rule) else document.key
         named = [page for page in second if name in page.rules]
@@ -189,6 +189,17 @@ def unmatched_rules(
             continue
         text = f"rule {name} is for {fault}. Received: {', '.join(patterns)}"
         remarks.append(Remark("unmatched_rule", text))
+    for name, calendar in control.calendars:
+        if not any(calendar.is_for_key(topic, key) for key in keys):
+            some, patterns = ", ".join(sorted(keys)[:8]), (*calendar.keys, *calendar.topics)
+            text = (
+                f"calendar {name} is for no key. Expected some of these keys of topic {topic}: "
+                f"{some}. Received: {', '.join(patterns)}"
+            )
+            remarks.append(Remark("unmatched_rule", text))
+        elif not calendar.times:
+            text = f"calendar {name} has no window within the time of the telemetry"
+            remarks.append(Remark("unmatched_rule", text))
     return remarks
 
 
@@ -217,8 +228,12 @@ def _page_text(page: Page) -> str:
     return " ".join(filter(None, (page.start, page.key, page.name, channels)))
 
 
-def _is_for(body: Rule | Feedback, page: Page) -> bool:
-    """Return whether a rule, or a mark of a false alarm, may have taken a page away."""
+def _is_for(body: Rule | Feedback | Calendar, page: Page) -> bool:
+    """Return whether a rule, a mark of a false alarm or a calendar may have taken a page away."""
+    if isinstance(body, Calendar):
+        quiet = ((begin * 1e6, end * 1e6 + body.grace_us) for begin, end in body.times)
+        is_quiet = any(begin <= page.start_us < end for begin, end in quiet)
+        return is_quiet and body.is_for_key(page.topic, page.key)
     if isinstance(body, Feedback):
         marked = {*body.above, *body.below} & {*page.channels}
         return (body.topic, body.key) == (page.topic, page.key) and bool(marked)

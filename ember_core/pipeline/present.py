@@ -37,7 +37,7 @@ def take_present(pipeline: Pipeline, state: State, time_us: Any) -> State:
         state: Fields of the keys, `(K, ...)`.
         time_us: Present time of each, `(K,)`.
     """
-    new = _rested(pipeline, state)
+    new = rested(pipeline, state)
     moved = None
     if pipeline.channels is not None:
         channels, moved = _channels(pipeline.channels, state, time_us)
@@ -47,8 +47,13 @@ def take_present(pipeline: Pipeline, state: State, time_us: Any) -> State:
     return new
 
 
-def _rested(pipeline: Pipeline, state: State) -> State:
-    """Return the fields of a motor neuron that has just resolved."""
+def rested(pipeline: Pipeline, state: State) -> State:
+    """Return the fields of a motor neuron that has just resolved, and is used to nothing.
+
+    Args:
+        pipeline: The pipeline.
+        state: Fields of the keys, `(K, ...)`.
+    """
     motor = pipeline.motor
     names = ["evidence", "firing"]
     if isinstance(motor, GroupMotor):

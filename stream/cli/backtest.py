@@ -7,6 +7,7 @@ import json as json_
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from stream.backtest import Backtest
 from stream.backtest import backtest as run
 from stream.configure import engine_settings, load_models
 from stream.control import NO_CONTROL
+from stream.control.known_times import spanning
 from stream.engine import Profiles
 from stream.errors import UserError
 from stream.keys import key_of, key_text
@@ -92,8 +94,8 @@ def backtest(
         warm: Feed the training rows first.
         as_key: Score the one key of the data as this key of the model, such as a file of another
             month. Default: the model's only key, where the data have one key and no --key.
-        rules: File of rules, such as `ember control export` prints: score with them, and print what
-            they change.
+        rules: File of rules, calendars and feedback, such as `ember control export` prints: score
+            with them, and print what they change.
         buffer: Buffer of VUS-PR, in records.
         batch_rows: Number of rows per step; no result depends on it.
         codec: Format of the records of topics, and of files that are dumps of one. Default:
@@ -141,7 +143,7 @@ def backtest(
         )
     files = not options.key and set(dataset.keys) <= _file_keys(data)
     dataset, renamed = _with_key(dataset, fleet, as_key, files=files)
-    control = NO_CONTROL if rules is None else read_documents(rules)
+    control = NO_CONTROL if rules is None else spanning(read_documents(rules), *_span(dataset))
     input_topic = topic or _topic_of(data, settings)
     stream = settings.stream_names.get(input_topic, input_topic)
     replay = partial(
@@ -182,6 +184,7 @@ def backtest(
     }
     if changed is not None:
         summary["rules"] = changed.as_json()
+        summary["planned"] = {"rows": result.planned, "in_grace": result.in_grace}
     if settings.alerts.pages is not None:
         summary["fleet"] = page_figures(result, settings)
     if "mean" in summary:
@@ -205,6 +208,16 @@ def backtest(
             print(page_line(summary["fleet"], settings.alerts.pages))
         for line in [] if changed is None else change_lines(changed):
             print(clean(line))
+        if control.calendars:
+            print(f"Planned work: {result.planned:,} rows, and {result.in_grace:,} in its grace")
+
+
+def _span(dataset: Dataset) -> tuple[datetime, datetime]:
+    """Return begin and end of some telemetry."""
+    times = [table.time_us for table in dataset.tables if table.time_us.size]
+    bounds_us = [min(int(t.min()) for t in times), max(int(t.max()) for t in times)]
+    first, last = (datetime.fromtimestamp(us / 1e6, UTC) for us in bounds_us)
+    return first - timedelta(days=1), last + timedelta(days=1)
 
 
 def _topic_of(data: Sequence[str], settings: Settings) -> str:

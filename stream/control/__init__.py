@@ -6,9 +6,9 @@ documents by the control topic.
 
 from __future__ import annotations
 
-from .bodies import Acknowledgement, Calendar, Feedback, Silence, Window
+from .bodies import Acknowledgement, Feedback, Silence
+from .calendar_body import Calendar, Window
 from .documents import (
-    IDLE_KINDS,
     KINDS,
     MOST_BYTES,
     MOST_DOCUMENT_BYTES,
@@ -23,7 +23,6 @@ from .for_key import documents_for_key
 from .rules import Rule
 
 __all__ = [
-    "IDLE_KINDS",
     "KINDS",
     "MOST_BYTES",
     "MOST_DOCUMENTS",

@@ -1,4 +1,4 @@
-"""Bodies of documents other than rules: feedback, calendars, silences, acknowledgements.
+"""Bodies of feedback, silences and acknowledgements.
 
 A field with its default is not written. So a field that a later version adds changes neither bytes
 nor digest of a document that does not use it.
@@ -6,20 +6,18 @@ nor digest of a document that does not use it.
 
 from __future__ import annotations
 
-from datetime import datetime
 from math import isfinite
 from typing import Literal
 
 import msgspec
 
 from .patterns import ALL, patterns_fault
-from .times import moment, time_fault, zone_fault
+from .times import time_fault
 
 MOST_CHARACTERS = 2_000
 """Characters in a note or a reason."""
 _MOST_CHANNELS = 20
 _MOST_NAME = 1_024
-_MOST_WINDOWS = 1_000
 
 Verdict = Literal["false-alarm", "real", "normal-now"]
 
@@ -74,59 +72,6 @@ class Feedback(
                 f"{self.excess}. Write it with `ember feedback`."
             )
         return time_fault("time", self.time) if channels or self.time else ""
-
-
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Span of planned work; the end is not part of it."""
-
-    begin: str
-    end: str
-
-    def moments(self, zone: str) -> tuple[datetime, datetime] | None:
-        """Return begin and end in UTC; None where one of them is no time.
-
-        Args:
-            zone: Time zone of times without an offset; empty: there is none.
-        """
-        begin, end = moment(self.begin, zone), moment(self.end, zone)
-        return None if begin is None or end is None else (begin, end)
-
-
-class Calendar(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    tag_field="kind",
-    tag="calendar",
-):
-    """Times of planned work on some keys."""
-
-    keys: tuple[str, ...] = ALL
-    """Shell patterns of keys."""
-    ical: str = ""
-    """Text of an iCalendar file (RFC 5545)."""
-    windows: tuple[Window, ...] = ()
-    zone: str = ""
-    """Time zone of days and times that have none; empty: for `ical` that of the file, or UTC."""
-
-    def validate(self) -> str:
-        """Return the first fault as a sentence; empty for a sound body."""
-        if not self.ical and not self.windows:
-            return (
-                "The calendar has no times. Expected `file`, an iCalendar file beside this one, or "
-                "`windows`, a list with `begin` and `end`. Received: neither. Add one of them."
-            )
-        if len(self.windows) > _MOST_WINDOWS:
-            return (
-                f"`windows` has too many entries. Expected at most {_MOST_WINDOWS}. Received: "
-                f"{len(self.windows)}. Use a repeating event of a `file`."
-            )
-        return (
-            patterns_fault("keys", self.keys)
-            or zone_fault("zone", self.zone)
-            or _windows_fault(self.windows, self.zone)
-        )
 
 
 class Silence(
@@ -194,28 +139,4 @@ def _name_fault(field: str, name: str) -> str:
     return (
         f"`{field}` is {'too long' if name else 'empty'}. Expected 1 to {_MOST_NAME} characters. "
         f"Received: {len(name)}. Copy it from the event."
-    )
-
-
-def _windows_fault(windows: tuple[Window, ...], zone: str) -> str:
-    for number, window in enumerate(windows):
-        moments = window.moments(zone)
-        if moments is None:
-            return _window_time_fault(f"windows[{number}]", window, zone)
-        if moments[0] >= moments[1]:
-            return (
-                f"`windows[{number}]` ends before it begins. Expected `end` after `begin`. "
-                f"Received: begin={window.begin!r}, end={window.end!r}. Exchange them."
-            )
-    return ""
-
-
-def _window_time_fault(place: str, window: Window, zone: str) -> str:
-    name = "end" if moment(window.begin, zone) is not None else "begin"
-    text = getattr(window, name)
-    if moment(text, "UTC") is None:
-        return time_fault(f"{place}.{name}", text)
-    return (
-        f"`{place}.{name}` has no offset from UTC. Expected one, such as `+01:00`, or the `zone` "
-        f"of the calendar, such as `Europe/Berlin`. Received: {text!r}. Add one of them."
     )

@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from .bodies import Calendar
+from .calendar_body import Calendar
 from .documents import ControlError
 from .times import zone_fault
+from .weekly import weekly_windows
 
 MOST_WINDOWS: Final = 10_000
 """Windows within one span; more are a mistake of the file."""
@@ -87,6 +88,8 @@ def _windows(calendar: Calendar, begin: datetime, end: datetime) -> Iterator[Pla
         moments = window.moments(calendar.zone)
         if moments is not None and moments[0] < end and moments[1] > begin:
             yield PlannedWindow(*moments, "")
+    for moments in weekly_windows(calendar.weekly, calendar.zone or "UTC", begin, end):
+        yield PlannedWindow(*moments, "")
     if calendar.ical:
         _, recurring_ical_events = _libraries()
         source = _parse(calendar.ical)

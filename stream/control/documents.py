@@ -12,15 +12,14 @@ import msgspec
 
 from stream.errors import UserError
 
-from .bodies import Acknowledgement, Calendar, Feedback, Silence, text_fault
+from .bodies import Acknowledgement, Feedback, Silence, text_fault
+from .calendar_body import Calendar
 from .choices import with_choices
 from .rules import Rule, validate
 from .times import time_fault
 
 Kind = Literal["acknowledgement", "calendar", "feedback", "rule", "silence"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-IDLE_KINDS: Final[frozenset[Kind]] = frozenset(("calendar",))
-"""Kinds that are kept, followed and noted, and that nothing acts on yet."""
 MOST_DOCUMENT_BYTES: Final = 65_536
 """Bytes of one document; far below the 1 MiB that brokers accept by default."""
 MOST_DOCUMENTS: Final = 2_000
@@ -199,6 +198,11 @@ class ControlSet:
     def rules(self) -> tuple[tuple[str, Rule], ...]:
         """Names and rules, in the order of the names."""
         return tuple((d.name, d.body) for d in self.documents if isinstance(d.body, Rule))
+
+    @cached_property
+    def calendars(self) -> tuple[tuple[str, Calendar], ...]:
+        """Names and calendars, in the order of the names."""
+        return tuple((d.name, d.body) for d in self.documents if isinstance(d.body, Calendar))
 
     def find(self, key: str) -> Document | None:
         """Return the document of a key such as `rule/disk`; None where there is none."""

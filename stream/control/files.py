@@ -10,9 +10,11 @@ from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
+from .calendar_body import KNOWN_FIELDS, Calendar
 from .calendars import slim
 from .choices import with_choices
 from .documents import KINDS, ControlError, ControlSet, Document
+from .known_times import has_same_times, with_times_at, without_times
 
 _ENVELOPE: Final = ("name", "reason")
 _BODIES: Final[Mapping[str, Any]] = {
@@ -83,20 +85,34 @@ def _document(
     if kind == "calendar" and "file" in fields:
         fields["ical"] = _calendar_text(fields, label, include)
     try:
-        body = msgspec.convert(fields, _BODIES[kind])
+        body = msgspec.convert(_without_known(kind, fields), _BODIES[kind])
     except msgspec.ValidationError as error:
         raise ControlError(
             f"{label} cannot be read. Expected the fields of a {kind}: {', '.join(_names(kind))}. "
             f"Received: {with_choices(error, _BODIES[kind])}. Correct it."
         ) from None
-    return Document(
+    document = Document(
         name=name, author=author, reason=reason, time=written, source=source, body=body
     ).checked()
+    if not isinstance(body, Calendar):
+        return document
+    try:
+        return msgspec.structs.replace(document, body=with_times_at(body, written)).checked()
+    except ControlError as error:
+        raise ControlError(f"{label}: {error.message}") from None
+
+
+def _without_known(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a table, with those refused that no file has."""
+    known = [name for name in KNOWN_FIELDS if kind == "calendar" and name in fields]
+    return fields | {f"{name} of a file": fields[name] for name in known}
 
 
 def _names(kind: str) -> list[str]:
     """Return the fields of a kind, as a file has them: `file` is the usual way to `ical`."""
-    return ["file" if name == "ical" else name for name in _BODIES[kind].__struct_encode_fields__]
+    names = _BODIES[kind].__struct_encode_fields__
+    hidden = KNOWN_FIELDS if kind == "calendar" else ()
+    return ["file" if name == "ical" else name for name in names if name not in hidden]
 
 
 def _calendar_text(fields: dict[str, Any], label: str, include: Callable[[str], str] | None) -> str:
@@ -132,15 +148,26 @@ def render_one(document: Document) -> str:
     """Return one document as a table of TOML; author and time stand in a comment."""
     lines = [f"[[{document.kind}]]  # {_comment(document.author)}, {_comment(document.time)}"]
     fields = {name: getattr(document, name) for name in _ENVELOPE if getattr(document, name)}
-    body = msgspec.to_builtins(document.body)
+    written = document.body
+    body = msgspec.to_builtins(without_times(written) if isinstance(written, Calendar) else written)
     del body["kind"]
     lines += [f"{name} = {_value(value)}" for name, value in (fields | body).items()]
     return "\n".join(lines) + "\n"
 
 
 def same(first: Document, second: Document) -> bool:
-    """Return whether two documents say the same; author, time and file may differ."""
-    return (first.key, first.body, first.reason) == (second.key, second.body, second.reason)
+    """Return whether two documents say the same; author, time and file may differ.
+
+    Args:
+        first: Document that is there.
+        second: Document that would be written.
+    """
+    bodies = first.body, second.body
+    if isinstance(first.body, Calendar) and isinstance(second.body, Calendar):
+        if not has_same_times(first, second):
+            return False
+        bodies = without_times(first.body), without_times(second.body)
+    return (first.key, bodies[0], first.reason) == (second.key, bodies[1], second.reason)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 
 from stream.key_patterns import bracket_fault
 
@@ -11,6 +12,11 @@ ALL: tuple[str, ...] = ("*",)
 MOST_PATTERNS = 200
 """Patterns in one list of a document."""
 MOST_PATTERN_CHARACTERS = 512
+
+
+def matches(patterns: Iterable[str], name: str) -> bool:
+    """Return whether a name matches one of some shell patterns."""
+    return any(pattern == name or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def patterns_fault(field: str, patterns: Sequence[str]) -> str:

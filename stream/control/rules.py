@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from math import isfinite
 from typing import Final, Literal
 
@@ -11,6 +10,8 @@ import msgspec
 
 from stream.durations import seconds_of
 from stream.key_patterns import bracket_fault
+
+from .patterns import matches
 
 Direction = Literal["above", "below", "both"]
 
@@ -92,11 +93,11 @@ class Rule(
             topic: Name of the stream in events.
             key: Text of the key in events.
         """
-        return _matches(self.topics, topic) and _matches(self.keys, key)
+        return matches(self.topics, topic) and matches(self.keys, key)
 
     def channel_indices(self, channels: Sequence[str]) -> list[int]:
         """Return the places of the channels that the rule is for."""
-        return [i for i, name in enumerate(channels) if _matches(self.channels, name)]
+        return [i for i, name in enumerate(channels) if matches(self.channels, name)]
 
     @property
     def needs_usual(self) -> bool:
@@ -212,7 +213,3 @@ def _empty(rule: Rule) -> str:
         "A rule that changes nothing. Expected one of ignore, direction, min_deviation, "
         "min_relative_deviation, usual_range, limit, sensitivity and weight. Received: none."
     )
-
-
-def _matches(patterns: Iterable[str], name: str) -> bool:
-    return any(pattern == name or fnmatchcase(name, pattern) for pattern in patterns)

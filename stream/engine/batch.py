@@ -48,6 +48,20 @@ class IdleKey:
     return_line: int
 
 
+class DueResolve(NamedTuple):
+    """Resolve of an open episode that planned work ends.
+
+    Attributes:
+        line: Line that completes the first quiet row of the key.
+        time_us: Time of that row.
+        names: Calendars that keep it quiet, as events list them.
+    """
+
+    line: int
+    time_us: int
+    names: tuple[str, ...]
+
+
 class PlacedEvent(NamedTuple):
     """An event and its place in the order of a step.
 
@@ -93,6 +107,8 @@ class StepBatch:
         idle: Idle times by row of `keys`, in order.
         silent: Slots of keys that are idle with an interval open, which is closed first, and their
             idle time.
+        planned: True for samples under planned work, where these are rows; bool `(n,)`.
+        due_resolves: Open episodes that planned work ends, by row of `keys`.
         events: Events so far, in no order.
     """
 
@@ -114,6 +130,8 @@ class StepBatch:
     start_us: NDArray[np.int64] | None = None
     idle: dict[int, list[IdleKey]] = field(default_factory=dict)
     silent: list[tuple[int, IdleKey]] = field(default_factory=list)
+    planned: NDArray[np.bool_] | None = None
+    due_resolves: dict[int, DueResolve] = field(default_factory=dict)
     events: list[PlacedEvent] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -121,7 +139,7 @@ class StepBatch:
 
     def with_keys(self, keys: KeyRows, idle: dict[int, list[IdleKey]]) -> StepBatch:
         """Return the same lines and events beside the state rows of other keys."""
-        return replace(self, keys=keys, idle=idle, silent=[])
+        return replace(self, keys=keys, idle=idle, silent=[], due_resolves={})
 
     @property
     def samples(self) -> Samples:
@@ -134,4 +152,5 @@ class StepBatch:
             self.values,
             self.temporality,
             self.start_us,
+            self.planned,
         )

@@ -8,7 +8,8 @@ import numpy as np
 
 from ember_core.pipeline import PackedRows, Pipeline
 
-from .batch import StepBatch
+from .batch import KeyRows, StepBatch
+from .planned_work import PlannedScores
 from .rows import ObservedRows
 from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
@@ -71,3 +72,27 @@ class Decider:
         scored = ScoredRows.of(fields, packed, key_index, index, score, decision, anomaly)
         scored.rules = row_rules
         return scored
+
+    def score_planned(
+        self, keys: KeyRows, observed: ObservedRows, rules: RulesEffect
+    ) -> PlannedScores:
+        """Score rows under planned work, each by itself; nothing is decided or learnt.
+
+        Args:
+            keys: Keys of the batch, as they are before their usual rows.
+            observed: The rows.
+            rules: Rules in force.
+        """
+        rows, observation = observed.rows, observed.observation
+        index = np.flatnonzero(observation.scored)
+        score = self.pipeline.score(observation.visible[index])
+        if keys.rules is not None and index.size:
+            channels = self.pipeline.channel_rows(observation, index)
+            score, _, _ = rules.apply(keys.rules, rows, observation, index, score, channels)
+        key_row, tail = rows.row[index], self.pipeline.tail
+        state = {field.name: keys.fields[field.name][key_row] for field in tail.state_fields()}
+        severity = tail.severity(state, tail.log_score(score))
+        if observation.confidence is not None:
+            severity = severity * observation.confidence[index, -1]
+        evidence = keys.fields["evidence"][key_row]
+        return PlannedScores(index, score, np.asarray(severity, np.float32), evidence)

@@ -12,7 +12,7 @@ from ember_core.pipeline import FleetModel
 from stream.control import NO_CONTROL, ControlSet
 from stream.engine.state.layout import WindowSpec
 from stream.engine.state.model_version import ModelVersion, model_version_of
-from stream.engine.state.partition import Partition
+from stream.engine.state.partition import ALWAYS, Partition
 from stream.engine.state.spill import Spill
 from stream.engine.state.table import Store
 from stream.engine.state.transfer import copy_rows, transfer_rows
@@ -180,6 +180,9 @@ class Engine(OwnedPartitions):
         Args:
             control: Documents of operators; may be none.
         """
+        if control.calendars or self.control.calendars:
+            for part in self._parts.values():
+                part.next_idle_us = ALWAYS  # planned work moves deadlines
         self.control = control
         if needs_fields(control) and not self._hard_limits:
             self._hard_limits = True  # rows get the fields for them

@@ -72,6 +72,8 @@ class Episodes:
             changes: Channels that go missing or return with these rows, if any.
             limits: Hard limits that open or end with them.
         """
+        for row in list(batch.due_resolves):
+            self._emit_planned(batch, row)
         if observed is not None:
             self._emit_rows(batch, observed, scored, changes, limits)
         if scored is not None:
@@ -121,9 +123,39 @@ class Episodes:
             for change in changed.get(i, ()):
                 self._emit_channel(batch, row, int(rows.line[i]), int(rows.time_us[i]), change)
             for limit in limits_of.get(i, ()):
-                event_row = self._event_row(batch.keys, row, int(rows.time_us[i]))
-                event = self.events.limit_trigger(replace(event_row, rules=limit.rules), limit)
-                batch.events.append(PlacedEvent(int(rows.line[i]), _LIMIT, event))
+                self.emit_limit(batch, rows, limit)
+
+    def emit_limit(self, batch: StepBatch, rows: CompletedRows, limit: LimitChange) -> None:
+        """Emit the trigger of a hard limit.
+
+        Args:
+            batch: The batch.
+            rows: Rows of which one breaks the limit, or does not any more.
+            limit: The change, by the index of the row.
+        """
+        i = limit.row
+        event_row = self._event_row(batch.keys, int(rows.row[i]), int(rows.time_us[i]))
+        event = self.events.limit_trigger(replace(event_row, rules=limit.rules), limit)
+        batch.events.append(PlacedEvent(int(rows.line[i]), _LIMIT, event))
+
+    def _emit_planned(self, batch: StepBatch, row: int) -> None:
+        """Resolve the open episode of a key under planned work.
+
+        The motor neuron rests already. So the fields say first what they said before.
+
+        Args:
+            batch: The batch.
+            row: Row of `batch.keys` of the key.
+        """
+        fields, due = batch.keys.fields, batch.due_resolves[row]
+        fields["firing"][row] = 1
+        self._emit_idle_until(batch, row, due.line)
+        if fields["firing"][row] and not fields["stale"][row]:
+            event_row = self._event_row(batch.keys, row, due.time_us)
+            event_row = replace(event_row, rules=due.names)
+            event = self._open_episode(batch.keys, row, event_row, resolved=True, reason="planned")
+            batch.events.append(PlacedEvent(due.line, _ROW, event))
+        fields["firing"][row], fields["episode_rows"][row] = 0, 0
 
     def _emit_channel(
         self, batch: StepBatch, row: int, line: int, time_us: int, change: tuple[int, bool, int]
@@ -290,6 +322,9 @@ class Episodes:
         if was_sent:
             event = self._idle_trigger(keys, row, event_row, resolved=True)
             batch.events.append(PlacedEvent(line, _RETURN, event))
+        due = batch.due_resolves.get(row)
+        if due is not None and due.line == line:
+            fields["firing"][row] = 0  # resolved when it fell silent, and not to go on
         if fields["firing"][row]:
             event = self._open_episode(
                 keys, row, event_row, resolved=False, reason="episode_returned"

@@ -147,7 +147,8 @@ class EventBuilder:
             explanation: Its explanation, or that of the episode's peak.
             threshold: Evidence at which the neuron fires or resolves.
             resolved: The episode ends.
-            reason: Cause of its begin or end: `evidence`; `episode_stale` and `episode_returned`
+            reason: Cause of its begin or end: `evidence`; `planned` where planned work on the key
+                begins; `episode_stale` and `episode_returned`
                 where the key of an open episode becomes idle and sends again; `key_stale` and
                 `key_returned` where the episode is the idle time itself. Both pairs are published
                 as `stale` and `returned`.
@@ -160,6 +161,7 @@ class EventBuilder:
             "evidence": "behaves unlike itself" if not resolved else "is itself again",
             "escalation": "is worse than before",
             "normal_now": "is as usual, an operator says",
+            "planned": "is under planned work",
             "episode_stale": "fell silent while it fired",
             "episode_returned": "sends again and still fires",
             "key_stale": "has fallen silent",

@@ -238,6 +238,8 @@ def join(results: Sequence[StepResult], into: StepResult) -> None:
     into.late = sorted({message for result in results for message in result.late})
     for result in results:
         into.missing += result.missing
+        into.planned += result.planned
+        into.in_grace += result.in_grace
         into.gone += result.gone
         for channel, number in result.missing_by_channel.items():
             total = into.missing_by_channel.get(channel, 0)

@@ -22,7 +22,9 @@ from stream.engine.state.table import Store
 from .batch import IdleKey, StepBatch
 from .episodes import Episodes
 from .outcomes import LATE, REPEATED
+from .planned_work import later_deadlines, passed_beside_planned
 from .rows import ObservedRows, PackedSamples, progress_after
+from .rules_effect import Groups, RulesEffect
 
 Indices = NDArray[np.int64]
 
@@ -89,10 +91,13 @@ class IdleFinder:
         is_known = accepted.packed.expand(batch.keys.fields["known"][accepted.key_index])
         clock_us, deadlines = batch.clock_us[accepted.line], self._store.deadlines
         usual_us = deadlines.idle_after(usual, counts, is_known, clock_us)
-        pauses = _note_pauses(batch, accepted, clock_us, usual_us - clock_us)
+        groups = None if batch.keys.rules is None else batch.keys.rules[accepted.row]
+        pauses = _note_pauses(
+            batch, accepted, clock_us, usual_us - clock_us, self._episodes.rules, groups
+        )
         if pauses is not None:
             usual_us = deadlines.idle_after(usual, counts, is_known, clock_us, pauses)
-        batch.idle_after_us[accepted.line] = usual_us
+        batch.idle_after_us[accepted.line] = later_deadlines(self._episodes.rules, groups, usual_us)
 
     def find(self, batch: StepBatch) -> None:
         """Add the idle times of the batch's keys; those of other keys are emitted at once."""
@@ -197,7 +202,9 @@ class IdleFinder:
             part.idle_spilled = store.evictor.restore(part, idle_keys, step_slots)
         slots = store.slab.slots_of(part.number)
         deadline_us = store.deadlines.idle(store.fields, slots)
-        passed = deadline_us < now_us
+        passed = passed_beside_planned(
+            self._episodes.rules, store, part.stream, slots, deadline_us, now_us
+        )
         part.next_idle_us = int(deadline_us[~passed].min(initial=NEVER_IDLE))
         if part.spill is not None:
             part.next_idle_us = min(part.next_idle_us, part.spill.next_due())
@@ -210,7 +217,12 @@ class IdleFinder:
 
 
 def _note_pauses(
-    batch: StepBatch, accepted: PackedSamples, clock_us: Indices, wait_us: Indices
+    batch: StepBatch,
+    accepted: PackedSamples,
+    clock_us: Indices,
+    wait_us: Indices,
+    rules: RulesEffect,
+    groups: Groups | None,
 ) -> Pauses | None:
     """Note the pauses that samples end, and return those of the key after each sample.
 
@@ -219,6 +231,8 @@ def _note_pauses(
         accepted: Samples that are not late, `n` of them.
         clock_us: The partition's clock at each, `(n,)`.
         wait_us: Time after which its key would be idle without any pause, `(n,)`.
+        rules: Documents in force: a pause of planned work is none.
+        groups: Rules of the key of each sample, `(n,)`; None: no key has any.
 
     Returns:
         The pauses, of `n` rows; None where no key has any.
@@ -228,6 +242,10 @@ def _note_pauses(
     pause_us = clock_us - packed.previous(seen_us, clock_us)
     pause_us[packed.previous(seen_us == NEVER, clock_us == NEVER)] = 0
     pause_us[pause_us <= wait_us] = 0
+    if groups is not None and pause_us.any():
+        for times, index in rules.planned_parts(groups):
+            end_us = clock_us[index]
+            pause_us[index[times.quiet.meet(end_us - pause_us[index], end_us + 1)]] = 0
     if not pause_us.any():  # the usual case
         if not longest[:, -1].any():
             return None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stream.control.rules import Rule
 
 from .marks import Mark, held_side
+from .planned_times import PlannedTimes
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -103,6 +104,7 @@ class KeyRules:
         judges: Rules that change the judgement of the model.
         limits: Rules with a hard limit.
         marks: Marks of false alarms.
+        planned: Times of planned work; None: there is none.
         follows_limits: True where a limit may be broken, or an alert of an earlier one be open.
 
     Args:
@@ -110,6 +112,7 @@ class KeyRules:
         channels: Names of the channels.
         has_open: Whether alerts of earlier limits may be open.
         marks: Marks of false alarms of the key.
+        planned: Times of planned work on it.
     """
 
     def __init__(
@@ -119,8 +122,9 @@ class KeyRules:
         *,
         has_open: bool = False,
         marks: Sequence[Mark] = (),
+        planned: PlannedTimes | None = None,
     ) -> None:
-        self.marks = marks
+        self.marks, self.planned = marks, planned
         matched = []
         for name, rule in rules:
             mask = np.zeros(len(channels), dtype=bool)

@@ -23,6 +23,8 @@ from stream.engine.state.table import Store
 
 from .batch import KeyRows, StepBatch
 from .outcomes import REPEATED
+from .planned_work import passed_beside_planned
+from .rules_effect import RulesEffect
 from .slices import PartitionSlice
 
 MARGIN_US: Final = 60_000_000
@@ -63,18 +65,21 @@ def quiet_clock(meta: MetaRow, clock_us: int, quiet_us: int) -> int:
     return max(meta.clock_us, clock_us + quiet_us - MARGIN_US)
 
 
-def has_idle_keys(store: Store, part: Partition, clock_us: int) -> bool:
+def has_idle_keys(store: Store, part: Partition, clock_us: int, rules: RulesEffect) -> bool:
     """Return whether keys of a partition become idle before its clock reaches a time.
 
     Args:
         store: Rows of all keys.
         part: The partition.
         clock_us: The time.
+        rules: Documents in force.
     """
     if clock_us <= part.next_idle_us:
         return False
     slots = store.slab.slots_of(part.number)
-    next_us = int(store.deadlines.idle(store.fields, slots).min(initial=NEVER_IDLE))
+    deadline_us = store.deadlines.idle(store.fields, slots)
+    passed_beside_planned(rules, store, part.stream, slots, deadline_us, clock_us)
+    next_us = int(deadline_us.min(initial=NEVER_IDLE))
     if part.spill is not None:
         next_us = min(next_us, part.spill.next_due())
     if next_us < clock_us or part.idle_spilled:

@@ -107,6 +107,8 @@ class StepResult:
         missing_by_channel: The same by channel, of those that lack a value.
         gone: Keys and channels of theirs that have stopped coming.
         bad_values: Values that could not be used, by channel and reason.
+        planned: Rows under planned work.
+        in_grace: Rows in the grace after it.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -120,6 +122,8 @@ class StepResult:
     missing_by_channel: dict[str, int] = field(default_factory=dict)
     gone: list[tuple[bytes, str]] = field(default_factory=list)
     bad_values: dict[tuple[str, str], int] = field(default_factory=dict)
+    planned: int = 0
+    in_grace: int = 0
 
 
 class RowsTaken(Sequence[bytes | None]):

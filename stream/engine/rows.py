@@ -32,6 +32,7 @@ class Samples:
         values: Values, NaN where one is missing, `(n, S)`.
         temporality: Kind of each sample, where the format tells, `(n,)`.
         start_us: Start of the time that each covers, where the format tells, `(n,)`.
+        planned: True for those under planned work, `(n,)`; None: none is.
     """
 
     fields: dict[str, Any]
@@ -41,6 +42,7 @@ class Samples:
     values: NDArray[np.float64]
     temporality: NDArray[np.uint8] | None = None
     start_us: Indices | None = None
+    planned: NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -237,7 +239,11 @@ def accept_newer(samples: Samples) -> tuple[Indices, PackedSamples]:
     newest = np.where(unseen, NEVER, last_time)
     # Where no sample is older than the one before it, none is late: the usual case, and cheap.
     late = time_us <= packed.previous(newest, time_us)
-    if late.any():
+    if samples.planned is not None:
+        # A row under planned work leaves no trace, not even its time.
+        kept_us = np.where(samples.planned[line[order]], NEVER, time_us)
+        late = time_us <= packed.previous(newest, packed.accumulate(np.maximum, newest, kept_us))
+    elif late.any():
         # After a late sample the key's newest time stays the larger one: a running maximum.
         running = packed.accumulate(np.maximum, newest, time_us)
         late = time_us <= packed.previous(newest, running)

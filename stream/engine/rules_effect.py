@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from stream.keys import key_text
 
 from .key_rules import FAR, Deviations, KeyRules
 from .marks import MarksOfKeys, Needs, needs_of
+from .planned_times import PlannedTimes
 from .rows import CompletedRows
 
 UNKNOWN, NO_RULES = 0, 1
@@ -35,6 +36,15 @@ _NUMBERS = 1 << 32
 _KEPT_SETS = 4
 
 Groups = NDArray[np.int64]
+
+
+class _Matched(NamedTuple):
+    """Documents that match a key."""
+
+    has_open: bool = False
+    rules: tuple[int, ...] = ()
+    marks: tuple[str, ...] = ()
+    calendars: tuple[int, ...] = ()
 
 
 @dataclass
@@ -118,9 +128,8 @@ class RulesEffect:
         self._channels = tuple(model.pipeline.config.channels)
         no_rules = KeyRules([], self._channels)
         self._key_rules = [no_rules, no_rules]
-        self._number_of: dict[tuple[bool, tuple[int, ...], tuple[str, ...]], int] = {
-            (False, (), ()): NO_RULES
-        }
+        self._calendars = [(name, c) for name, c in control.calendars if c.times]
+        self._number_of: dict[_Matched, int] = {_Matched(): NO_RULES}
         self._left_out: LeftOut | None = None
 
     def groups(self, topic: str, store: Store, slots: NDArray[np.int64]) -> Groups | None:
@@ -132,7 +141,7 @@ class RulesEffect:
             slots: Slots of the keys.
         """
         slab, opened = store.slab, store.fields.get("limit_open")
-        if not (self._rules or self._marks) and opened is None:
+        if not (self._rules or self._marks or self._calendars) and opened is None:
             return None
         groups: Groups = slab.rules[slots] - self._first
         unknown = np.flatnonzero((groups <= UNKNOWN) | (groups >= _NUMBERS))
@@ -155,14 +164,37 @@ class RulesEffect:
         """Return the rules with a number."""
         return self._key_rules[group]
 
+    @property
+    def has_calendars(self) -> bool:
+        """True where there is planned work on some keys."""
+        return bool(self._calendars)
+
+    def planned_parts(self, groups: Groups) -> list[tuple[PlannedTimes, NDArray[np.int64]]]:
+        """Return the times of planned work, and the rows whose keys have these.
+
+        Args:
+            groups: Rules of the key of each row, `(n,)`.
+        """
+        parts = ((self._key_rules[group].planned, part) for group, part in self._parts(groups))
+        return [(planned, part) for planned, part in parts if planned is not None]
+
     def _group_of(self, topic: str, key: str, has_open: bool) -> int:
-        matched = tuple(i for i, (_, rule) in enumerate(self._rules) if rule.is_for_key(topic, key))
         marks = self._marks.of(topic, key)
-        group = has_open, matched, tuple(mark.name for mark in marks)
+        group = _Matched(
+            has_open,
+            tuple(i for i, (_, rule) in enumerate(self._rules) if rule.is_for_key(topic, key)),
+            tuple(mark.name for mark in marks),
+            tuple(i for i, (_, c) in enumerate(self._calendars) if c.is_for_key(topic, key)),
+        )
         if group not in self._number_of:
             self._number_of[group] = len(self._key_rules)
-            rules = [self._rules[i] for i in matched]
-            self._key_rules.append(KeyRules(rules, self._channels, has_open=has_open, marks=marks))
+            rules = [self._rules[i] for i in group.rules]
+            calendars = [self._calendars[i] for i in group.calendars]
+            planned = PlannedTimes(calendars) if calendars else None
+            key_rules = KeyRules(
+                rules, self._channels, has_open=has_open, marks=marks, planned=planned
+            )
+            self._key_rules.append(key_rules)
         return self._number_of[group]
 
     def counted(self, groups: Groups | None, rows: CompletedRows) -> dict[str, Any] | None:

@@ -12,11 +12,12 @@ clock, the slots of the keys and the counts belong to a single partition.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.pipeline.present import rested
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -33,6 +34,7 @@ from .idle import IdleFinder
 from .missing_channels import ChannelChanges, MissingChannels
 from .normal_now import NormalNow
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED
+from .planned_work import DividedRows, Phases, PlannedScores, PlannedWork
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
@@ -64,6 +66,31 @@ class Limits:
     missing_channels: bool = True
     hard_limits: bool = False
     detailed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """Completed rows of a batch, observed.
+
+    Attributes:
+        divided: The rows, those under planned work apart.
+        observed: Usual rows, if any.
+        planned: Scores of those under planned work, if any.
+    """
+
+    divided: DividedRows
+    observed: ObservedRows | None
+    planned: PlannedScores | None
+
+    @property
+    def planned_count(self) -> int:
+        """Number of rows under planned work."""
+        return 0 if self.divided.planned is None else int(self.divided.planned.line.size)
+
+    @property
+    def grace_count(self) -> int:
+        """Number of rows in the grace after it."""
+        return 0 if self.divided.in_grace is None else int(self.divided.in_grace.sum())
 
 
 class Stepper:
@@ -107,6 +134,8 @@ class Stepper:
         """Judge by other rules of operators from the next record on."""
         self._rules = self._episodes.rules = rules
         self._hard_limits = HardLimits(rules, self._pipeline.config.channels)
+        window = self._store.plan.window
+        self._planned = PlannedWork(rules, window.interval_us if window.mode == "time" else 0)
         self._normal_now = NormalNow(rules.control, self._store, self._episodes)
 
     def admit(
@@ -130,25 +159,52 @@ class Stepper:
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         self._resolve_given_up(admitted, result)  # of keys restored from the disk
         for slices in self._batches(admitted, result):
-            lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
-            batch = self._assemble(admitted, lines)
-            self._normal_now.apply(batch)
-            observed = None
-            if batch.new_lines.size:
-                fields = batch.keys.fields
-                row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
-                accepted, rows = self._complete(batch)
-                observed = self._observe(batch, rows)
-                self._note(batch, accepted, observed, row_counts, intervals)
-            scored = (
-                None if observed is None else self._decider.decide(batch, observed, self._rules)
-            )
-            self._idle.find(batch)
-            self._emit(batch, observed, scored, admitted, result)
+            pending = [slices]
+            while pending:
+                pending[:0] = self._absorb(admitted, pending.pop(0), result)
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         if admitted.ticks is not None:
             self._move_clocks(admitted, result)
         return _with_joined_details(result)
+
+    def _absorb(
+        self, admitted: Admitted, slices: list[PartitionSlice], result: StepResult
+    ) -> list[list[PartitionSlice]]:
+        """Absorb a batch, unless keys of it have planned rows behind others.
+
+        Args:
+            admitted: The samples of the step.
+            slices: Ranges of `admitted.sample`.
+            result: Result of the step.
+
+        Returns:
+            The batches to absorb in its place; none where it was absorbed.
+        """
+        lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
+        batch = self._assemble(admitted, lines)
+        self._normal_now.apply(batch)
+        judged = None
+        if batch.new_lines.size:
+            fields = batch.keys.fields
+            row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
+            self._planned.note_samples(batch)
+            accepted, rows = self._complete(batch)
+            phases = self._planned.phases(batch.keys.rules, rows)
+            parts = self._planned.cut(batch, rows, phases, admitted, slices)
+            if parts is not None:
+                return list(parts)  # nothing of it has left its own copies
+            judged = self._observe_all(batch, rows, phases)
+            self._note(batch, accepted, judged, row_counts, intervals)
+        scored = self._decide(batch, judged)
+        self._idle.find(batch)
+        self._emit(batch, judged, scored, admitted, result)
+        return []
+
+    def _decide(self, batch: StepBatch, judged: JudgedRows | None) -> ScoredRows | None:
+        """Score and decide the usual rows of warm keys; None where there are none."""
+        if judged is None or judged.observed is None:
+            return None
+        return self._decider.decide(batch, judged.observed, self._rules)
 
     def _move_clocks(self, admitted: Admitted, result: StepResult) -> None:
         """Find the keys that are idle by samples of other stores, behind the last own one."""
@@ -167,7 +223,9 @@ class Stepper:
 
     def has_idle_keys(self, part: Partition, clock_us: int) -> bool:
         """Return whether keys become idle before the clock of their partition reaches a time."""
-        return self._limits.stale_intervals > 0 and has_idle_keys(self._store, part, clock_us)
+        return self._limits.stale_intervals > 0 and has_idle_keys(
+            self._store, part, clock_us, self._rules
+        )
 
     def tell_silence(self, part: Partition, clock_us: int) -> StepResult:
         """Find the keys that are idle by a clock which no record has moved.
@@ -272,6 +330,45 @@ class Stepper:
         batch.outcome[rows.line] = WARMING
         return accepted, rows
 
+    def _observe_all(
+        self, batch: StepBatch, rows: CompletedRows, phases: Phases | None
+    ) -> JudgedRows:
+        """Observe completed rows; those under planned work first, which leave no trace.
+
+        Args:
+            batch: The batch.
+            rows: The rows.
+            phases: Their phases; None: all are usual.
+        """
+        divided = self._planned.divide(batch.keys.rules, rows, phases)
+        batch.due_resolves = self._planned.due_resolves(batch, rows, phases)
+        for row in batch.due_resolves:
+            fields = batch.keys.fields
+            names = [field.name for field in self._pipeline.state_fields()]
+            state = {name: fields[name][row : row + 1].copy() for name in names}
+            for name, value in rested(self._pipeline, state).items():
+                fields[name][row] = value[0]
+            fields["refractory"][row] = 0  # a fault that outlasts the work is a page
+        planned = None
+        if divided.planned is not None:
+            planned = self._score_planned(batch, divided.planned)
+        observed = self._observe(batch, divided.usual)
+        if observed is not None and divided.in_grace is not None:
+            observation = observed.observation
+            observation.may_fire = observation.may_fire & ~divided.in_grace
+        return JudgedRows(divided, observed, planned)
+
+    def _score_planned(self, batch: StepBatch, rows: CompletedRows) -> PlannedScores:
+        """Score rows under planned work, each by a copy of its key's state."""
+        fields = batch.keys.fields
+        state = {name: fields[name][rows.row] for name in self._store.observed}
+        counted = self._rules.counted(batch.keys.rules, rows)
+        observation = self._pipeline.observe(
+            state, rows.values, rows.time_us, rows.packed, counted=counted
+        )
+        observed = ObservedRows(rows, observation)
+        return self._decider.score_planned(batch.keys, observed, self._rules)
+
     def _observe(self, batch: StepBatch, rows: CompletedRows) -> ObservedRows | None:
         """Run windows, features and liquid network over rows, and write to the fields of keys."""
         if not rows.line.size:
@@ -294,7 +391,7 @@ class Stepper:
         self,
         batch: StepBatch,
         accepted: PackedSamples,
-        observed: ObservedRows | None,
+        judged: JudgedRows,
         row_counts: Indices,
         intervals: NDArray[np.float64],
     ) -> None:
@@ -303,13 +400,15 @@ class Stepper:
         Args:
             batch: The batch.
             accepted: Samples that are not late.
-            observed: Rows they completed, if any.
+            judged: Rows they completed.
             row_counts: Rows of each key before the batch, `(K,)`.
             intervals: Usual interval of each key before the batch, seconds, `(K,)`.
         """
-        fields = batch.keys.fields
+        fields, observed = batch.keys.fields, judged.observed
         if observed is not None:
             batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
+        if judged.planned is not None and judged.divided.planned is not None:
+            batch.outcome[judged.divided.planned.line[judged.planned.index]] = SCORED
         if self._limits.stale_intervals > 0:  # before the keys count as seen
             self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
         fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
@@ -319,7 +418,7 @@ class Stepper:
     def _emit(
         self,
         batch: StepBatch,
-        observed: ObservedRows | None,
+        judged: JudgedRows | None,
         scored: ScoredRows | None,
         admitted: Admitted,
         result: StepResult,
@@ -328,7 +427,7 @@ class Stepper:
 
         Args:
             batch: The batch.
-            observed: Rows it completed, if any.
+            judged: Rows it completed, if any.
             scored: Those of warm keys, if any.
             admitted: The samples of the step; gets the outcome of their messages.
             result: Result of the step.
@@ -337,7 +436,7 @@ class Stepper:
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        self._emit_silent(batch, self._emit_rows(batch, observed, scored, result), result)
+        self._emit_silent(batch, self._emit_rows(batch, judged, scored, result), result)
         np.maximum.at(admitted.outcome, batch.message, batch.outcome)
 
     def _emit_silent(self, batch: StepBatch, scores: ScoreColumns, result: StepResult) -> None:
@@ -352,12 +451,11 @@ class Stepper:
             silent, rows = self._silent.close(batch)
             slots = silent.keys.slots
             silent.keys.rules = self._rules.groups(silent.keys.topic, self._store, slots)
-            observed = self._observe(silent, rows)
-            scored = (
-                None if observed is None else self._decider.decide(silent, observed, self._rules)
-            )
+            phases = self._planned.phases(silent.keys.rules, rows)
+            judged = self._observe_all(silent, rows, phases)
+            scored = self._decide(silent, judged)
             keys = [self._store.slab.key(slot) for slot in silent.keys.slots.tolist()]
-            scores = scores.and_then(self._emit_rows(silent, observed, scored, result, keys))
+            scores = scores.and_then(self._emit_rows(silent, judged, scored, result, keys))
             scores = scores.in_order()
         result.scores = result.scores.and_then(scores)
         # Keys become idle together: their order must not depend on which of them are in the batch.
@@ -370,7 +468,7 @@ class Stepper:
     def _emit_rows(
         self,
         batch: StepBatch,
-        observed: ObservedRows | None,
+        judged: JudgedRows | None,
         scored: ScoredRows | None,
         result: StepResult,
         silent: Sequence[bytes] = (),
@@ -379,7 +477,7 @@ class Stepper:
 
         Args:
             batch: The batch.
-            observed: Rows, if any.
+            judged: Rows, if any.
             scored: Those of warm keys, if any.
             result: Result of the step.
             silent: Keys of the batch, where their silence completed the rows.
@@ -388,32 +486,59 @@ class Stepper:
             The scored rows.
         """
         changes, limits = None, list[LimitChange]()
-        if observed is not None:
-            changes = self._missing_channels(batch, observed, result)
-            may_tell = ~batch.without_events[observed.rows.line]
-            limits = self._hard_limits.follow(batch.keys, observed.rows, may_tell)
+        observed = None if judged is None else judged.observed
+        if judged is not None and judged.divided.every.line.size:
+            changes = self._missing_channels(batch, judged, result)
+            limits = self._follow_limits(batch, judged.divided)
+            result.planned += judged.planned_count
+            result.in_grace += judged.grace_count
         self._episodes.emit(batch, observed, scored, changes, limits)
         self._store.scatter(batch.keys.slots, batch.keys.block)
-        if observed is None or scored is None:
-            return ScoreColumns.empty()
-        if self._details is not None:
-            details = self._details.of(batch, observed, scored)
-            if details is not None:
-                result.details.append(details)
-        return scored.columns(observed.rows, batch.sample, silent)
+        columns = ScoreColumns.empty()
+        if observed is not None and scored is not None:
+            if self._details is not None:
+                details = self._details.of(batch, observed, scored)
+                if details is not None:
+                    result.details.append(details)
+            columns = scored.columns(observed.rows, batch.sample, silent)
+        if judged is None or judged.planned is None or judged.divided.planned is None:
+            return columns
+        planned = judged.planned.columns(judged.divided.planned, batch.sample, silent)
+        return columns.and_then(planned).in_order()
+
+    def _follow_limits(self, batch: StepBatch, divided: DividedRows) -> list[LimitChange]:
+        """Follow the hard limits of all rows; those of planned rows are told at once.
+
+        Returns:
+            Changes of the usual rows, by their index.
+        """
+        rows = divided.every
+        may_tell = ~batch.without_events[rows.line]
+        if divided.quiet_limits is not None:
+            may_tell &= ~divided.quiet_limits
+        limits = self._hard_limits.follow(batch.keys, rows, may_tell)
+        if divided.usual_index is None or not limits:
+            return limits
+        place = {i: k for k, i in enumerate(divided.usual_index.tolist())}
+        for limit in limits:
+            if limit.row not in place:
+                self._episodes.emit_limit(batch, rows, limit)
+        usual = [limit for limit in limits if limit.row in place]
+        return [replace(limit, row=place[limit.row]) for limit in usual]
 
     def _missing_channels(
-        self, batch: StepBatch, observed: ObservedRows, result: StepResult
+        self, batch: StepBatch, judged: JudgedRows, result: StepResult
     ) -> ChannelChanges | None:
         """Count missing values, and find the channels that go missing or return."""
-        rows, channels = observed.rows, self._pipeline.config.channels
-        missing = np.isnan(rows.values).sum(axis=0)
+        channels, observed = self._pipeline.config.channels, judged.observed
+        missing = np.isnan(judged.divided.every.values).sum(axis=0)
         result.missing += int(missing.sum())
         for i in np.flatnonzero(missing).tolist():
             count = result.missing_by_channel.get(channels[i], 0)
             result.missing_by_channel[channels[i]] = count + int(missing[i])
-        if self._missing is None:
+        if self._missing is None or observed is None:
             return None
+        rows = observed.rows
         may_fire = observed.observation.may_fire & ~batch.without_events[rows.line]
         told = self._rules.may_be_missing(batch.keys.rules, rows)
         changes = self._missing.follow(batch.keys.fields, rows, may_fire[:, None] & told)

@@ -20,7 +20,7 @@ _TRIGGERS = (
     *(("firing", "returned"), ("resolved", "returned")),
     *(("firing", "channel_missing"), ("resolved", "channel_returned")),
     *(("firing", "limit"), ("resolved", "within_limit"), ("resolved", "limit_removed")),
-    ("resolved", "normal_now"),
+    *(("resolved", "normal_now"), ("resolved", "planned")),
 )
 _DEAD_LETTER_OUTCOMES = ("written", "cut", "coordinates", "dropped", "failed")
 

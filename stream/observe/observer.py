@@ -85,6 +85,7 @@ class ServiceObserver(Observer):
         self._since["scored"] += len(scores.severity)
         self.metrics.emitted(result.events)
         self.metrics.missing(result.missing_by_channel)
+        self.metrics.planned(result.planned, result.in_grace)
         self._warn_of_missing_channels(topic, result.gone)
         if self._foreign is not None and self._foreign.settled(topic, decoded.keys):
             self._foreign = None

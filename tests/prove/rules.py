@@ -1,9 +1,10 @@
-"""Rules of operators that change under a service, and where each partition has changed."""
+"""Rules and calendars that change under a service, and where each partition has changed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from stream.engine import META_KEY
 from stream.settings import Settings
 from tests.e2e.service import ember
 
-from .fleet import MACHINES
+from .fleet import BEGIN_MS, MACHINES, STEP_MS
 from .frame import Refuted
 
 Changes = Mapping[int, list[tuple[int, ControlSet]]]
@@ -28,6 +29,7 @@ _BODIES: Final = (
     "sensitivity = 0.1",
     "weight = 0.25",
 )
+_ROWS: Final = 120
 
 
 def apply_some(rng: random.Random, config: Path, number: int) -> None:
@@ -42,10 +44,28 @@ def apply_some(rng: random.Random, config: Path, number: int) -> None:
     for name in rng.sample(MACHINES, rng.randrange(len(MACHINES))):
         keys = f'keys = ["{name}/*"]'
         tables.append(f'[[rule]]\nname = "{name}"\n{keys}\n{rng.choice(_BODIES)}\n')
+    planned = rng.sample(MACHINES, rng.randrange(len(MACHINES)))
+    tables += [_calendar(rng, name) for name in planned]
     path = config.parent / "rules.toml"
     path.write_text("\n".join(tables))
     words = ("--prune", "--yes", "--config", config)
     ember("control", "apply", path, *words, cwd=config.parent)
+
+
+def _calendar(rng: random.Random, name: str) -> str:
+    """Planned work on the pieces of a machine, at times of their rows; one of each week beside."""
+    windows = []
+    for _ in range(rng.randrange(1, 4)):
+        begin, length = rng.randrange(_ROWS), rng.randrange(1, 30)
+        ends = (BEGIN_MS + row * STEP_MS for row in (begin, begin + length))
+        texts = (datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in ends)
+        windows.append("{{ begin = {}, end = {} }}".format(*texts))
+    fields = (
+        f'name = "{name}"\nkeys = ["{name}/*[02468]"]\nzone = "Europe/Berlin"\n'
+        f'weekly = ["sat 22:00-02:00"]\nwindows = [{", ".join(windows)}]\n'
+        f'grace = "{rng.choice((0, 5, 20))}m"\n'
+    )
+    return f"[[calendar]]\n{fields}"
 
 
 def noted(changelog: Mapping[tuple[int, bytes], bytes], settings: Settings) -> Changes:

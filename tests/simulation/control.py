@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from stream.control import NO_CONTROL, ControlSet, Document, Rule
+from stream.control import NO_CONTROL, Calendar, ControlSet, Document, Rule
+
+CALENDARS = (
+    Calendar(weekly=("sat 22:00-02:00",), zone="UTC", grace="2s", times=((3, 6), (12, 30))),
+    Calendar(
+        keys=("*[02468]",), weekly=("sun 22:00-02:00",), zone="UTC", times=((0, 15), (40, 400))
+    ),
+)
+"""Windows in the seconds of a schedule; their sources mean nothing here."""
 
 
 def control_set(number: int) -> ControlSet:
-    """A set of one rule; 0 stands for none."""
+    """A set of one rule, or of a calendar beside it; 0 stands for none."""
     if not number:
         return NO_CONTROL
-    rule = Document(
-        name=f"r{number}",
-        author="operator",
-        time="2026-11-30T12:00:00Z",
-        body=Rule(ignore=True),
+    bodies: list[Rule | Calendar] = [Rule(ignore=True)]
+    if number > 1:
+        bodies.append(CALENDARS[number % 2])
+    return ControlSet.of(
+        Document(name=f"r{number}", author="operator", time="2026-11-30T12:00:00Z", body=body)
+        for body in bodies
     )
-    return ControlSet.of([rule])
 
 
 class ControlLog:

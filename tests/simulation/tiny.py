@@ -16,9 +16,10 @@ from ember_core.pipeline import PackedRows, Role, StateField
 from ember_core.rows import RecipeChannel, RowRecipe
 from stream.control import NO_CONTROL
 from stream.engine import Engine, Limits, ModelVersion, WindowSpec
-from stream.engine.batch import PlacedEvent, StepBatch
+from stream.engine.batch import KeyRows, PlacedEvent, StepBatch
 from stream.engine.hard_limits import LimitChange
 from stream.engine.loading import ChangelogLoader
+from stream.engine.planned_work import PlannedScores
 from stream.engine.rows import ObservedRows
 from stream.engine.rules_effect import RulesEffect, RulesInForce
 from stream.engine.state.partition import Partition
@@ -38,6 +39,7 @@ class Looked:
     state: dict[str, Any]
     chain: Any
     scored: Any
+    may_fire: Any
 
 
 class TinyPipeline:
@@ -66,6 +68,7 @@ class TinyPipeline:
             StateField("rows", "<i8", (), "rows absorbed"),
             StateField("interval", "<f8", (), "usual interval; none here", Role.POSITION),
             StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
+            StateField("firing", "<u1", (), "1 while an episode is open; none is here"),
             # Kept under another model: what was lost before a change shows behind it.
             StateField("chain", "<u8", (), "all values, in order", Role.MEASURED),
         )
@@ -90,7 +93,7 @@ class TinyPipeline:
             chain[at], rows[at] = own[keys], state["rows"][keys] + step + 1
             last[keys] = time_us[at]
         new = {"chain": own, "rows": rows[packed.last_rows], "last_time": last}
-        return Looked(new, chain, rows > WARM_ROWS)
+        return Looked(new, chain, rows > WARM_ROWS, rows > WARM_ROWS)
 
 
 class TinyDecider:
@@ -101,6 +104,11 @@ class TinyDecider:
 
     def decide(self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect) -> None:
         return None
+
+    def score_planned(
+        self, keys: KeyRows, observed: ObservedRows, rules: RulesEffect
+    ) -> PlannedScores:
+        return PlannedScores(*(np.zeros(0, dtype) for dtype in (np.int64, *[np.float32] * 3)))
 
 
 class TinyEpisodes:

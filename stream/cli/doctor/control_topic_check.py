@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from stream.cli.control.remarks import remarks_of
+from stream.cli.control.topic import now
 from stream.errors import UserError
 from stream.kafka.config import WorkerConfig
 from stream.kafka.control_topic.source import read_catalogue
@@ -42,4 +44,8 @@ def control_topic(cluster: Cluster) -> Check:
         key = next(iter(catalogue.unusable.values())).key
         detail = f"{documents} documents, and {len(catalogue.unusable)} that cannot be used: {key}."
         return Check(name, "warn", detail, "Look at `ember control list`, and remove them.")
+    remarks = remarks_of(catalogue.current.documents, now())
+    if remark := next((each for each in remarks if each.kind == "calendar_horizon"), None):
+        detail = f"{remark.source}: {remark.text}."
+        return Check(name, "warn", detail, "Until then it acts as before.")
     return Check(name, "ok", f"Compacted, one partition, {documents} documents.")

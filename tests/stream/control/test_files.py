@@ -33,10 +33,8 @@ until = 2026-12-01T06:00:00+01:00
 
 [[calendar]]
 name = "patches"
-ical = '''
-BEGIN:VCALENDAR
-END:VCALENDAR
-'''
+zone = "Europe/Berlin"
+weekly = ["sat 22:00-02:00"]
 windows = [{ begin = "2026-12-01T00:00:00Z", end = 2026-12-01T02:00:00Z }]
 
 [[feedback]]
@@ -78,6 +76,19 @@ def test_author_time_and_file_make_no_other_document() -> None:
     assert not same(first, msgspec.structs.replace(first, reason="another"))
 
 
+def test_a_calendar_is_renewed_before_its_windows_are_not_known() -> None:
+    """The same file does nothing for half of its horizon."""
+    text = "[[calendar]]\nname='a'\nzone='Europe/Berlin'\nweekly=['sun 01:00-03:00']"
+    (first,) = parse(text, "ops.toml", "ada", "2026-11-30T12:00:00Z")
+    for later, is_same in (("2027-06-17T12:00:00Z", True), ("2027-06-19T12:00:00Z", False)):
+        (again,) = parse(text, "ops.toml", "bob", later)
+        assert again.body.times != first.body.times
+        assert same(first, again) is is_same
+    moved = [(begin + 3600, end + 3600) for begin, end in first.body.times[40:]]
+    body = msgspec.structs.replace(first.body, times=(*first.body.times[:40], *moved))
+    assert not same(msgspec.structs.replace(first, body=body), first)  # zone rules have changed
+
+
 def test_a_name_that_would_break_its_line_stays_in_it() -> None:
     (document,) = parse('[[rule]]\nname = "a"\nignore = true', "x", "eve\nrule = 1", TIME)
     assert len(parse(render([document]), "x", "ada", TIME)) == 1
@@ -105,7 +116,10 @@ def test_a_name_that_would_break_its_line_stays_in_it() -> None:
         (FEEDBACK + "verdict='great'", "which is one of false-alarm, normal-now, real"),
         (FEEDBACK + "verdict='normal now'", "'normal now' - at `$.verdict`, which is one of"),
         ("[[calendar]]\nname='a'", "Expected `file`"),
-        ("[[calendar]]\nname='a'\nfiles='a.ics'", "calendar: keys, file, windows, zone."),
+        (
+            "[[calendar]]\nname='a'\nfiles='a.ics'",
+            "calendar: keys, topics, file, windows, weekly, zone, grace,",
+        ),
         ("[[calendar]]\nname='a'\nfile=3", "names no file"),
         ("[[calendar]]\nname='a'\nfile='a.ics'\nical='x'", "`ical` beside it"),
         (WINDOW + "20:00:00, end=2026-12-06T06:00:00}]", "or the `zone` of the calendar"),

@@ -9,6 +9,8 @@ from stream.cli.control.show import _line
 from stream.control.files import parse
 
 TIME = "2026-11-30T12:00:00Z"
+ONCE = "[[calendar]]\nname='a'\nzone='UTC'\nwindows=[{{begin='{}',end='{}'}}]"
+WEEKLY = "[[calendar]]\nname='a'\nzone='UTC'\nweekly=['sat 22:00-02:00']"
 
 
 @pytest.mark.parametrize(
@@ -20,20 +22,24 @@ TIME = "2026-11-30T12:00:00Z"
         ("[[silence]]\nname='a'\nuntil=2026-11-30T13:00:00+01:00", ["ended_silence"]),
         ("[[silence]]\nname='a'\nuntil=2026-11-30T13:00:01+01:00", []),
         ("[[silence]]\nname='a'\nuntil=2020-01-01T00:00:00Z", ["ended_silence"]),
-        ("[[calendar]]\nname='a'\nzone='UTC'\nwindows=[{begin='2026-01-01',end='2026-01-02'}]", []),
+        (ONCE.format("2026-01-01", "2026-01-02"), ["ended_calendar"]),
+        (ONCE.format("2026-11-30T10:00", "2026-11-30T11:45"), ["ended_calendar"]),
+        (ONCE.format("2026-11-30T10:00", "2026-11-30T11:46"), []),
+        (WEEKLY, []),
     ],
 )
 def test_documents_that_do_less_or_more_are_named(text: str, kinds: list[str]) -> None:
     remarks = remarks_of(parse(text, "ops.toml", "ada", TIME), TIME)
-    assert [each.kind for each in remarks if each.kind != "idle_kind"] == kinds
+    assert [each.kind for each in remarks] == kinds
 
 
-def test_kinds_that_do_not_act_are_named_once_each() -> None:
-    windows = "zone='UTC'\nwindows=[{begin='2026-01-01',end='2026-01-02'}]\n"
-    text = f"[[calendar]]\nname='a'\n{windows}[[calendar]]\nname='b'\n{windows}"
-    (remark,) = remarks_of(parse(text, "ops.toml", "ada", TIME), TIME)
-    assert remark.source == "[[calendar]]"
-    assert "is followed, and does not act in this version" in remark.sentence()
+def test_a_calendar_whose_windows_are_not_known_for_long_is_named() -> None:
+    (document,) = parse(WEEKLY, "ops.toml", "ada", TIME)
+    assert document.body.until == "2028-01-04T12:00:00Z"
+    assert not remarks_of([document], "2027-12-05T11:00:00Z")
+    (remark,) = remarks_of([document], "2027-12-05T13:00:00Z")
+    assert remark.kind == "calendar_horizon"
+    assert "known until 2028-01-04T12:00:00Z" in remark.sentence()
 
 
 def test_patterns_are_listed_as_words() -> None:
