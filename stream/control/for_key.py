@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
-from .bodies import Calendar, Feedback, Silence
+from .bodies import Feedback, Silence
+from .calendar_body import Calendar
 from .documents import ControlSet, Document
 from .rules import Rule
 
@@ -28,7 +29,9 @@ def _is_about(document: Document, topic: str, key: str, event_ids: Collection[st
     body = document.body
     if isinstance(body, Rule):
         return body.is_for_key(topic, key)
-    if isinstance(body, Calendar | Silence):
+    if isinstance(body, Calendar):
+        return _matches(body.topics, topic) and _matches(body.keys, key)
+    if isinstance(body, Silence):
         return _matches(body.keys, key)
     if isinstance(body, Feedback):
         return (body.key, body.topic) == (key, topic) or body.event in event_ids

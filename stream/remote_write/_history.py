@@ -190,7 +190,8 @@ class History:
         """Return the numbers of all keys that have rows, sorted."""
         present = [np.unique(block.numbers) for block in self._blocks]
         numbers: NDArray[np.int64] = np.unique(np.concatenate([np.zeros(0, np.int64), *present]))
-        return numbers[numbers != _NOBODY]
+        known: NDArray[np.int64] = numbers[numbers != _NOBODY]
+        return known
 
     def renumber(self, new_of: NDArray[np.int64]) -> None:
         """Give the keys other numbers.
