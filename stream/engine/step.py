@@ -493,13 +493,13 @@ class Stepper:
             result.planned += judged.planned_count
             result.in_grace += judged.grace_count
         self._episodes.emit(batch, observed, scored, changes, limits)
+        if self._details is not None and observed is not None and scored is not None:
+            details = self._details.of(batch, observed, scored)
+            if details is not None:
+                result.details.append(details)
         self._store.scatter(batch.keys.slots, batch.keys.block)
         columns = ScoreColumns.empty()
         if observed is not None and scored is not None:
-            if self._details is not None:
-                details = self._details.of(batch, observed, scored)
-                if details is not None:
-                    result.details.append(details)
             columns = scored.columns(observed.rows, batch.sample, silent)
         if judged is None or judged.planned is None or judged.divided.planned is None:
             return columns
