@@ -61,7 +61,7 @@ def holiday_days(entries: Iterable[str], first_us: int, last_us: int) -> tuple[d
 def _of_country(country: str, part: str | None, years: range) -> Iterable[date]:
     holidays = _library()
     try:
-        found: Any = holidays.country_holidays(country, subdiv=part, years=years)
+        days: Any = holidays.country_holidays(country, subdiv=part, years=years)
     except NotImplementedError:
         name = f"{country}-{part}" if part else country
         raise UserError(
@@ -70,7 +70,7 @@ def _of_country(country: str, part: str | None, years: range) -> Iterable[date]:
             "Give the days one by one.",
             exit_code=2,
         ) from None
-    return list(found)
+    return list(days)
 
 
 def _library() -> Any:
