@@ -12,12 +12,11 @@ clock, the slots of the keys and the counts belong to a single partition.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline.present import rested
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -30,82 +29,20 @@ from .episodes import Episodes
 from .expiry import Expiry
 from .hard_limits import HardLimits, LimitChange
 from .idle import IdleFinder
+from .limits import Limits
 from .missing_channels import ChannelChanges, MissingChannels
 from .normal_now import NormalNow
+from .observed_batch import CompletedBatch, ObservedBatch
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED
-from .planned_work import DividedRows, Phases, PlannedScores, PlannedWork
+from .planned_scoring import rest_motors, score_planned
+from .planned_work import DividedRows, Phases, PlannedWork
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
 from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 from .silence import SilentKeys
-from .slices import PartitionSlice, slices_of
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of the records of a partition.
-
-    Attributes:
-        max_keys: Keys held in memory.
-        future_us: Longest time by which an event time may lie after Kafka's own timestamp.
-        stale_intervals: Usual intervals without a record after which a key is idle; 0: never.
-        ttl_us: Idle time after which a key is forgotten, by its partition's clock; 0: never.
-        missing_channels: A channel of a key that has stopped coming gives a trigger.
-        hard_limits: Rules may have hard limits; without it they may too, once the first is used.
-    """
-
-    max_keys: int = 1_000_000
-    future_us: int = 3_600_000_000
-    stale_intervals: float = 20.0
-    ttl_us: int = 0
-    missing_channels: bool = True
-    hard_limits: bool = False
-
-
-@dataclass(frozen=True)
-class CompletedBatch:
-    """New samples of a batch, and the rows that they complete.
-
-    Attributes:
-        accepted: Samples that are not late.
-        rows: The rows.
-        phases: Phases of the rows; None: all are usual.
-        row_counts: Rows of each key before the batch, `(K,)`.
-        intervals: Usual interval of each key before the batch, seconds, `(K,)`.
-    """
-
-    accepted: PackedSamples
-    rows: CompletedRows
-    phases: Phases | None
-    row_counts: Indices
-    intervals: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ObservedBatch:
-    """Completed rows of a batch, observed.
-
-    Attributes:
-        divided: The rows, those under planned work apart.
-        observed: Usual rows, if any.
-        planned: Scores of those under planned work, if any.
-    """
-
-    divided: DividedRows
-    observed: ObservedRows | None
-    planned: PlannedScores | None
-
-    @property
-    def planned_count(self) -> int:
-        """Number of rows under planned work."""
-        return 0 if self.divided.planned is None else int(self.divided.planned.line.size)
-
-    @property
-    def grace_count(self) -> int:
-        """Number of rows in the grace after it."""
-        return 0 if self.divided.in_grace is None else int(self.divided.in_grace.sum())
+from .slices import PartitionSlice, rows_of_ticks, slices_of
 
 
 class Stepper:
@@ -309,7 +246,7 @@ class Stepper:
         if admitted.ticks is None:
             slots, row = np.unique(line_slots, return_inverse=True)
         else:
-            slots, row = _rows_of_ticks(line_slots)
+            slots, row = rows_of_ticks(line_slots)
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
         if admitted.ticks is None:
@@ -349,17 +286,6 @@ class Stepper:
         batch.outcome[rows.line] = WARMING
         return accepted, rows
 
-    def _score_planned(self, batch: StepBatch, rows: CompletedRows) -> PlannedScores:
-        """Score rows under planned work, each by a copy of its key's state."""
-        fields = batch.keys.fields
-        state = {name: fields[name][rows.row] for name in self._store.observed}
-        counted = self._rules.counted(batch.keys.rules, rows)
-        observation = self._pipeline.observe(
-            state, rows.values, rows.time_us, rows.packed, counted=counted
-        )
-        observed = ObservedRows(rows, observation)
-        return self._decider.score_planned(batch.keys, observed, self._rules)
-
     def _observe(
         self, batch: StepBatch, rows: CompletedRows, phases: Phases | None
     ) -> ObservedBatch:
@@ -374,10 +300,10 @@ class Stepper:
         """
         divided = self._planned.divide(batch.keys.rules, rows, phases)
         batch.due_resolves = self._planned.due_resolves(batch, rows, phases)
-        self._rest(batch)
+        rest_motors(batch, self._pipeline)
         planned, rows = None, divided.usual
         if divided.planned is not None:
-            planned = self._score_planned(batch, divided.planned)
+            planned = score_planned(batch, divided.planned, self._store, self._decider, self._rules)
         if not rows.line.size:
             return ObservedBatch(divided, None, planned)
         fields = batch.keys.fields
@@ -395,15 +321,6 @@ class Stepper:
         if divided.in_grace is not None:
             observation.may_fire = observation.may_fire & ~divided.in_grace
         return ObservedBatch(divided, ObservedRows(rows, observation), planned)
-
-    def _rest(self, batch: StepBatch) -> None:
-        """Let the motor neurons rest whose open episodes end with planned work."""
-        fields, names = batch.keys.fields, [f.name for f in self._pipeline.state_fields()]
-        for row in batch.due_resolves:
-            state = {name: fields[name][row : row + 1].copy() for name in names}
-            for name, value in rested(self._pipeline, state).items():
-                fields[name][row] = value[0]
-            fields["refractory"][row] = 0  # a fault that outlasts the work is a page
 
     def _note(
         self,
@@ -568,16 +485,6 @@ class Stepper:
             names = [channels[i] for i in changes.channel[changes.gone].tolist()]
             result.gone += zip(map(self._store.slab.key, slots.tolist()), names, strict=True)
         return changes
-
-
-def _rows_of_ticks(slots: Indices) -> tuple[Indices, Indices]:
-    """Return the slots of the lines that have one, and the row of each line among these.
-
-    Args:
-        slots: Slot of each line; -1 of a tick, whose row means nothing.
-    """
-    keys = np.unique(slots[slots >= 0])
-    return keys, np.searchsorted(keys, slots)
 
 
 def _without_events(
