@@ -45,7 +45,19 @@ def feedback_of(
             f"a trigger with channels. Received: {name}. {mend}.",
             exit_code=2,
         )
-    blamed = [c for i, c in enumerate(top) if i == 0 or c["share"] >= _LEAST_SHARE]
+    # A missing value lies on no side.
+    blamed = [
+        c
+        for i, c in enumerate(top)
+        if (i == 0 or c["share"] >= _LEAST_SHARE) and c.get("value") is not None
+    ]
+    if not blamed:
+        raise UserError(
+            "The channels of this event have no value, so that no mark names a side of them. "
+            f"Expected a channel with a value. Received: {top[0]['name']} missing. Write a rule "
+            "with ignore = true.",
+            exit_code=2,
+        )
     peak = max(float(body.get("peak") or body.get("severity") or 0.0) for body in bodies)
     return Feedback(
         event=event,

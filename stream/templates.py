@@ -19,6 +19,8 @@ FIELDS = frozenset(
 )
 """Names that a template of a message may use."""
 
+LINK_FIELDS = ("key", "topic", "alertname")
+"""Names that the template of a link may use."""
 _FIELD = re.compile(r"\{([a-z_]*)\}")
 _CONTROL = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 

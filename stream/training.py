@@ -113,7 +113,7 @@ def train(
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from error
     if budget_per_week is not None:
-        require_reach(model, f"{budget_per_week / 7.0:.3g} pages per key and day")
+        require_reach(model, f"{budget_per_week / 7.0:.3g} pages per key and day (--budget)")
     model.report["evidence"] = choice._asdict()
     if blocks:
         model.report["blocks"] = blocks

@@ -141,6 +141,54 @@ KEYS = Dashboard(
                 "cps",
                 [(rate("ember_bridge_requests_total", "result", BRIDGE), "{{result}}")],
             ),
+            Panel(
+                "Silenced alerts",
+                "Firing alerts that a silence is for, summed over the receivers.",
+                "short",
+                [(f"sum(ember_bridge_silenced_alerts{{{BRIDGE}}})", "")],
+            ),
+            Panel(
+                "Planned work",
+                "Rows per second of keys under planned work, and in the grace after it. They do not fire.",
+                "cps",
+                [(rate("ember_planned_rows_total", "phase"), "{{phase}}")],
+            ),
+        ],
+        "Incidents, where `ember incidents` runs": [
+            Panel(
+                "Open incidents",
+                "Incidents that are not resolved.",
+                "short",
+                [(f"sum(ember_incidents_open{{{BRIDGE}}})", "")],
+                "stat",
+                8,
+            ),
+            Panel(
+                "New incidents, by decision",
+                "Incidents per hour. Digest: alerts.pages was used up.",
+                "short",
+                [
+                    (
+                        f"3600 * {rate('ember_incidents_decisions_total', 'decision', BRIDGE)}",
+                        "{{decision}}",
+                    )
+                ],
+                "timeseries",
+                8,
+            ),
+            Panel(
+                "Messages about incidents",
+                "Messages per hour, by status.",
+                "short",
+                [
+                    (
+                        f"3600 * {rate('ember_incidents_messages_total', 'status', BRIDGE)}",
+                        "{{status}}",
+                    )
+                ],
+                "timeseries",
+                8,
+            ),
         ],
     },
 )

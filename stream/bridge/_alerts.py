@@ -148,6 +148,11 @@ class AlertTable:
         return sum(alert.ends is None for alert in self._alerts.values())
 
     @property
+    def silenced(self) -> int:
+        """Number of firing alerts that a silence is for."""
+        return sum(alert.is_held for alert in self._alerts.values())
+
+    @property
     def unsent(self) -> Collection[Alert]:
         """Alerts with something to send, the oldest first: nothing of silenced ones."""
         return {alert: None for alert in self._unsent if not alert.is_held}.keys()
@@ -191,6 +196,7 @@ class AlertTable:
         now: datetime,
         *,
         is_sent: bool = False,
+        is_past: bool = False,
     ) -> Outcome:
         """Apply a trigger to the table.
 
@@ -205,6 +211,7 @@ class AlertTable:
             body: Value of the trigger.
             now: Current time, the upper bound of the begin.
             is_sent: True if the receiver accepted the trigger before a restart.
+            is_past: True if it is older than the bridge: an alert that has ended is no news.
 
         Returns:
             The outcome, for the metrics.
@@ -218,7 +225,8 @@ class AlertTable:
         if trigger.status == "resolved":
             if alert is None or alert.ends is not None:
                 return "unknown"
-            return self._end(alert, trigger, offset, now, is_sent=is_sent)
+            keeps_short = self._keeps_short and not is_past
+            return self._end(alert, trigger, offset, now, is_sent=is_sent, keeps_short=keeps_short)
         if "ember.backlog" in headers:
             return "backlog"
         if not trigger.page and not self._takes_digest:
@@ -297,7 +305,14 @@ class AlertTable:
                 alert.names.append(name)
 
     def _end(
-        self, alert: Alert, trigger: _Trigger, offset: int, now: datetime, *, is_sent: bool
+        self,
+        alert: Alert,
+        trigger: _Trigger,
+        offset: int,
+        now: datetime,
+        *,
+        is_sent: bool,
+        keeps_short: bool,
     ) -> Outcome:
         """End an alert by its resolved trigger."""
         # Alertmanager refuses an end before the start, so that one in the future ends at once.
@@ -305,7 +320,7 @@ class AlertTable:
         alert.ends = max(ends, alert.starts)
         alert.reason = trigger.reason
         alert.annotations = {**alert.annotations, **trigger.annotations}
-        keeps_short = self._keeps_short and not alert.is_held  # nobody hears of a silenced one
+        keeps_short = keeps_short and not alert.is_held  # nobody hears of a silenced one
         alert.is_held = False
         if is_sent or not (alert.is_sent or keeps_short):
             self._remove(alert)

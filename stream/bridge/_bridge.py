@@ -112,6 +112,7 @@ class Bridge:
                     firing=self._alerts.firing,
                     unsent=self._receiver.overdue if self._caught_up else self._unsent,
                     waiting=self._unsent,
+                    silenced=self._alerts.silenced,
                     lag=self._lag(consumer),
                 )
             log.info("stopping", firing=self._alerts.firing, unsent=self._unsent)
@@ -169,7 +170,11 @@ class Bridge:
             # Read again after a restart: its alert was accepted before the commit.
             is_sent = tp in self._former and self._former[tp].is_sent(offset)
             body = message.value() or b""
-            outcome = self._alerts.take(tp, offset, headers, body, now, is_sent=is_sent)
+            # Without a commit nobody has read here: alerts that have ended are history.
+            is_past = tp in self._catching_up and tp not in self._former
+            outcome = self._alerts.take(
+                tp, offset, headers, body, now, is_sent=is_sent, is_past=is_past
+            )
             self._positions[tp] = offset + 1
             self._metrics.trigger(outcome)
             if outcome == "invalid":
@@ -184,6 +189,7 @@ class Bridge:
         """Send the messages that are due, once all topics are read to their ends."""
         former = self._control.current
         self._control.poll()
+        self._health.control(self._control.trouble)
         if self._control.current is not former:
             self._orders = Orders(self._control.current)
         if self._catching_up:

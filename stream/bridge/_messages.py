@@ -6,14 +6,14 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from stream.templates import one_line
+from stream.templates import LINK_FIELDS, one_line
 
 from ._alerts import Alert
 
 
 def link_of(template: str, labels: Mapping[str, str]) -> str:
     """Return the link of an alert or a group; empty where the settings have none."""
-    for name in ("key", "topic", "alertname"):
+    for name in LINK_FIELDS:
         quoted = urllib.parse.quote(labels.get(name, ""), safe="")
         template = template.replace(f"{{{name}}}", quoted)
     return template

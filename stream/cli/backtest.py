@@ -214,9 +214,7 @@ def backtest(
 
 def _span(dataset: Dataset) -> tuple[datetime, datetime]:
     """Return begin and end of some telemetry."""
-    times = [table.time_us for table in dataset.tables if table.time_us.size]
-    bounds_us = [min(int(t.min()) for t in times), max(int(t.max()) for t in times)]
-    first, last = (datetime.fromtimestamp(us / 1e6, UTC) for us in bounds_us)
+    first, last = (datetime.fromtimestamp(us / 1e6, UTC) for us in dataset.span_us)
     return first - timedelta(days=1), last + timedelta(days=1)
 
 

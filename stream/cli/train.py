@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +25,7 @@ from stream.configure import window_spec
 from stream.errors import UserError
 from stream.expectations import expectation_lines, expectations
 from stream.history import RowRules
+from stream.holiday_days import holiday_days
 from stream.incidents import read_incidents, require_keys, window_of
 from stream.remarks import training_remarks
 from stream.settings import AlertsSection, ChannelRule
@@ -117,7 +117,8 @@ def train(
             beside all of them together; joint only these. auto chooses, and says why.
         calendar_zone: Time zone of the people who load the machines, for example Europe/Berlin:
             profiles of day and week follow its clock. Default: --time-zone, else UTC.
-        holiday: Day of that zone that counts as a Sunday, for example 2026-12-25; may be repeated.
+        holiday: Day of that zone that counts as a Sunday, for example 2026-12-25, or the code of a
+            country or a part of it with all its public holidays, such as DE-BY; may be repeated.
         exclude: Known incident of the history as [KEY@]START..END, both times included; may be
             repeated. It does not count where the rarity of evidence is counted.
         incidents: File of known incidents: CSV or JSON lines with start, end and key (empty or *:
@@ -187,7 +188,7 @@ def train(
         choose=choose,
         refine=refine,
         evidence=evidence,
-        calendar=_calendar(calendar_zone or options.time_zone or "UTC", holiday),
+        calendar=_calendar(calendar_zone or options.time_zone or "UTC", holiday, dataset),
         exclude_labelled=exclude_labelled,
         drop_incidents=drop_incidents,
         levels=levels,
@@ -309,10 +310,10 @@ def _use_backend(backend: str | None) -> Iterator[None]:
         yield
 
 
-def _calendar(zone: str, holidays: tuple[str, ...]) -> CivilCalendar:
+def _calendar(zone: str, holidays: tuple[str, ...], dataset: Dataset) -> CivilCalendar:
     """Return the calendar of profiles."""
     try:
-        return CivilCalendar(zone, tuple(map(date.fromisoformat, holidays)))
+        return CivilCalendar(zone, holiday_days(holidays, *dataset.span_us))
     except ValueError as error:
         raise UserError(str(error), exit_code=2) from error
 

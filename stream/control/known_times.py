@@ -47,16 +47,16 @@ def with_times(
     windows = windows_of(calendar, begin, end)
     spans = _joined((window.begin, window.end) for window in windows)
     room = _room_of(calendar) if most is None else most
-    until = ""
+    horizon = ""
     if len(spans) > room:
-        until = _text(datetime.fromtimestamp(spans[room][0], UTC))
+        horizon = _text(datetime.fromtimestamp(spans[room][0], UTC))
         spans = spans[:room]
     elif (calendar.ical or calendar.weekly) and windows_of(calendar, end, end + HORIZON):
-        until = _text(end)
+        horizon = _text(end)
     # Windows that are listed have no end of their own, and are few.
     listed = [moments for w in calendar.windows if (moments := w.moments(calendar.zone))]
-    both = [(datetime.fromtimestamp(a, UTC), datetime.fromtimestamp(b, UTC)) for a, b in spans]
-    return msgspec.structs.replace(calendar, times=_joined([*both, *listed]), until=until)
+    repeated = [(datetime.fromtimestamp(a, UTC), datetime.fromtimestamp(b, UTC)) for a, b in spans]
+    return msgspec.structs.replace(calendar, times=_joined([*repeated, *listed]), until=horizon)
 
 
 def with_times_at(calendar: Calendar, written: str) -> Calendar:
@@ -140,8 +140,8 @@ def _joined(moments: Iterable[tuple[datetime, datetime]]) -> Spans:
 
 def _room_of(calendar: Calendar) -> int:
     """Return the number of windows that a document has room for."""
-    taken = len(msgspec.json.encode(without_times(calendar))) + _SPARE_BYTES
-    return max((MOST_DOCUMENT_BYTES - taken) // _SPAN_BYTES - len(calendar.windows), 1)
+    source_bytes = len(msgspec.json.encode(without_times(calendar))) + _SPARE_BYTES
+    return max((MOST_DOCUMENT_BYTES - source_bytes) // _SPAN_BYTES - len(calendar.windows), 1)
 
 
 def _text(time: datetime) -> str:

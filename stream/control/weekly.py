@@ -121,9 +121,9 @@ def weekly_windows(
 
 def _in_utc(local: datetime, zone: ZoneInfo) -> datetime:
     moment = local.replace(tzinfo=zone).astimezone(UTC)
-    back = moment.astimezone(zone).replace(tzinfo=None)
+    shown = moment.astimezone(zone).replace(tzinfo=None)
     # Of a time that does not exist the clocks show a later one: both are past the change.
-    return moment if back == local else _change_before(moment, zone)
+    return moment if shown == local else _change_before(moment, zone)
 
 
 def _change_before(moment: datetime, zone: ZoneInfo) -> datetime:

@@ -9,6 +9,7 @@ from stream.types import TP as TP
 
 from .detailed_scores import DetailedScores as DetailedScores
 from .engine import Engine as Engine
+from .limits import Limits as Limits
 from .profiled import ProfiledEngine as ProfiledEngine
 from .profiled_partitions import OTHER_KEYS as OTHER_KEYS
 from .profiles import Profiles as Profiles
@@ -46,7 +47,6 @@ from .state.tombstones import Tombstone as Tombstone
 from .state.tombstones import TombstoneIndex as TombstoneIndex
 from .state.tombstones import number_in as number_in
 from .state.tombstones import tombstone_of as tombstone_of
-from .step import Limits as Limits
 
 AnyEngine = Engine | ProfiledEngine
 """Engine of one model, or of several by profile."""

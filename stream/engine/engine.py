@@ -22,6 +22,7 @@ from stream.types import TP
 from .clock import bound_clocks
 from .decide import Decider
 from .episodes import Episodes
+from .limits import Limits
 from .loading import ChangelogLoader
 from .memory import keep_freed_memory
 from .outcomes import count_outcomes
@@ -31,7 +32,7 @@ from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
 from .rules_effect import RulesInForce, needs_fields
 from .shadow import Comparison, check_candidate
-from .step import Limits, Stepper
+from .step import Stepper
 
 
 class Engine(OwnedPartitions):

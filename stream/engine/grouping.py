@@ -16,11 +16,11 @@ from stream.engine.state.partition import Partition
 from stream.records import Decoded, Reason, Rejected
 
 from .admission import Admitted, CheckedSlice
+from .limits import Limits
 from .outcomes import NO_PROFILE as NO_PROFILE_CODE
 from .profiles import NO_PROFILE
 from .result import SliceOffsets, StepResult
 from .slices import PartitionSlice, sample_slices
-from .step import Limits
 
 
 def without_foreign(

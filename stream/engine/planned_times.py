@@ -22,21 +22,21 @@ Flags = NDArray[np.bool_]
 
 
 class Spans:
-    """Spans of time, joined where they touch.
+    """Spans of time, merged where they touch.
 
     Args:
         spans: Begin and end of each in microseconds, in any order.
     """
 
     def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
-        joined: list[tuple[int, int]] = []
+        merged: list[tuple[int, int]] = []
         for begin, end in sorted(spans):
-            if joined and begin <= joined[-1][1]:
-                joined[-1] = joined[-1][0], max(joined[-1][1], end)
+            if merged and begin <= merged[-1][1]:
+                merged[-1] = merged[-1][0], max(merged[-1][1], end)
             elif begin < end:
-                joined.append((begin, end))
-        self._begins = np.array([begin for begin, _ in joined], dtype=np.int64)
-        self._ends = np.array([end for _, end in joined], dtype=np.int64)
+                merged.append((begin, end))
+        self._begins = np.array([begin for begin, _ in merged], dtype=np.int64)
+        self._ends = np.array([end for _, end in merged], dtype=np.int64)
 
     def meet(self, begin_us: Times, end_us: Times) -> Flags:
         """Return whether other spans meet one of these, `(n,)`.

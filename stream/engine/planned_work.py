@@ -164,19 +164,19 @@ class PlannedWork:
         follows |= (phases == GRACE) & (message > usual[key])
         if not follows.any():  # the usual case, also under planned work
             return None
-        first, rest = list[PartitionSlice](), list[PartitionSlice]()
+        first, second = list[PartitionSlice](), list[PartitionSlice]()
         line, message = rows.line[follows], message[follows]
         for part_slice, (_, begin, end) in zip(slices, batch.slices, strict=True):
-            own = message[(line >= begin) & (line < end)]
-            if not own.size:
+            messages_here = message[(line >= begin) & (line < end)]
+            if not messages_here.size:
                 first.append(part_slice)
                 continue
             part, begin, end = part_slice
             messages = admitted.decoded.message[admitted.sample[begin:end]]
-            middle = begin + int(np.searchsorted(messages, own.min(), side="left"))
+            middle = begin + int(np.searchsorted(messages, messages_here.min(), side="left"))
             first.append(PartitionSlice(part, begin, middle))
-            rest.append(PartitionSlice(part, middle, end))
-        return first, rest
+            second.append(PartitionSlice(part, middle, end))
+        return first, second
 
     def divide(
         self, groups: Groups | None, rows: CompletedRows, phases: Phases | None

@@ -25,6 +25,7 @@ from .admission import check_slice, slots_of_keys
 from .clock import bound_clocks
 from .grouping import Clocks, Grouped, count_without_profile, join, own_bad_values, without_foreign
 from .lane import Lane
+from .limits import Limits
 from .outcomes import count_outcomes
 from .profiled_partitions import ProfiledPartitions
 from .profiled_shadow import ProfileShadow
@@ -33,7 +34,6 @@ from .quiet import note_quiet, quiet_clock
 from .result import SliceOffsets, StepResult
 from .shadow import Comparison, check_candidate
 from .slices import PartitionSlice
-from .step import Limits
 
 
 class ProfiledEngine(ProfiledPartitions):

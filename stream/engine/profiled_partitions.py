@@ -21,10 +21,10 @@ from stream.engine.state.tombstones import Tombstone
 from stream.types import TP
 
 from .lane import Lane
+from .limits import Limits
 from .profiled_rows import JoinedScan, join_dirty
 from .profiles import NO_PROFILE, Profiles
 from .result import DirtyRows, Moved
-from .step import Limits
 
 Value = bytes | Tombstone | None
 OTHER_KEYS = "<other>"

@@ -17,10 +17,10 @@ from stream.types import TP
 from .admission import CheckedSlice, slots_of_keys
 from .grouping import Clocks, Grouped
 from .lane import Lane
+from .limits import Limits
 from .result import ScoreColumns, SliceOffsets
 from .shadow import Comparison
 from .slices import PartitionSlice
-from .step import Limits
 
 
 class ProfileShadow:

@@ -45,3 +45,15 @@ def sample_slices(
     pairs = pairwise([0, *ends])
     parts = [part_messages.part for part_messages in messages]
     return (PartitionSlice(part, *pair) for part, pair in zip(parts, pairs, strict=True))
+
+
+def rows_of_ticks(
+    slots: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the slots of the lines that have one, and the row of each line among these.
+
+    Args:
+        slots: Slot of each line; -1 of a tick, whose row means nothing.
+    """
+    keys = np.unique(slots[slots >= 0])
+    return keys, np.searchsorted(keys, slots)

@@ -12,12 +12,11 @@ clock, the slots of the keys and the counts belong to a single partition.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline.present import rested
 from stream.engine.state.deadlines import NEVER_IDLE
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
@@ -31,10 +30,13 @@ from .episodes import Episodes
 from .expiry import Expiry
 from .hard_limits import HardLimits, LimitChange
 from .idle import IdleFinder
+from .limits import Limits
 from .missing_channels import ChannelChanges, MissingChannels
 from .normal_now import NormalNow
+from .observed_batch import CompletedBatch, ObservedBatch
 from .outcomes import LATE, REPEATED, SCORED, WARMING, WINDOWED
-from .planned_work import DividedRows, Phases, PlannedScores, PlannedWork
+from .planned_scoring import rest_motors, score_planned
+from .planned_work import DividedRows, Phases, PlannedWork
 from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
@@ -42,55 +44,7 @@ from .rules_effect import RulesEffect
 from .score_details import ScoreDetails
 from .scored_rows import ScoredRows
 from .silence import SilentKeys
-from .slices import PartitionSlice, slices_of
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of the records of a partition.
-
-    Attributes:
-        max_keys: Keys held in memory.
-        future_us: Longest time by which an event time may lie after Kafka's own timestamp.
-        stale_intervals: Usual intervals without a record after which a key is idle; 0: never.
-        ttl_us: Idle time after which a key is forgotten, by its partition's clock; 0: never.
-        missing_channels: A channel of a key that has stopped coming gives a trigger.
-        hard_limits: Rules may have hard limits; without it they may too, once the first is used.
-        detailed: Patterns of keys whose scored rows are given in detail; empty: none.
-    """
-
-    max_keys: int = 1_000_000
-    future_us: int = 3_600_000_000
-    stale_intervals: float = 20.0
-    ttl_us: int = 0
-    missing_channels: bool = True
-    hard_limits: bool = False
-    detailed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class JudgedRows:
-    """Completed rows of a batch, observed.
-
-    Attributes:
-        divided: The rows, those under planned work apart.
-        observed: Usual rows, if any.
-        planned: Scores of those under planned work, if any.
-    """
-
-    divided: DividedRows
-    observed: ObservedRows | None
-    planned: PlannedScores | None
-
-    @property
-    def planned_count(self) -> int:
-        """Number of rows under planned work."""
-        return 0 if self.divided.planned is None else int(self.divided.planned.line.size)
-
-    @property
-    def grace_count(self) -> int:
-        """Number of rows in the grace after it."""
-        return 0 if self.divided.in_grace is None else int(self.divided.in_grace.sum())
+from .slices import PartitionSlice, rows_of_ticks, slices_of
 
 
 class Stepper:
@@ -158,53 +112,60 @@ class Stepper:
         """
         result = StepResult(rejected=admitted.refused, bad_values=admitted.bad_values)
         self._resolve_given_up(admitted, result)  # of keys restored from the disk
-        for slices in self._batches(admitted, result):
-            pending = [slices]
-            while pending:
-                pending[:0] = self._absorb(admitted, pending.pop(0), result)
+        for batch, completed in self._completed_batches(admitted, result):
+            observed_batch = None
+            if completed is not None:
+                observed_batch = self._observe(batch, completed.rows, completed.phases)
+                self._note(batch, completed, observed_batch)
+            scored = self._decide(batch, observed_batch)
+            self._idle.find(batch)
+            self._emit(batch, observed_batch, scored, admitted, result)
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         if admitted.ticks is not None:
             self._move_clocks(admitted, result)
         return _with_joined_details(result)
 
-    def _absorb(
-        self, admitted: Admitted, slices: list[PartitionSlice], result: StepResult
-    ) -> list[list[PartitionSlice]]:
-        """Absorb a batch, unless keys of it have planned rows behind others.
+    def _completed_batches(
+        self, admitted: Admitted, result: StepResult
+    ) -> Iterator[tuple[StepBatch, CompletedBatch | None]]:
+        """Cut a step into batches, each with the rows that its new samples complete.
+
+        Where keys of a batch have planned rows behind others, it is cut there and made anew:
+        nothing of it has left its own copies.
 
         Args:
             admitted: The samples of the step.
-            slices: Ranges of `admitted.sample`.
             result: Result of the step.
 
-        Returns:
-            The batches to absorb in its place; none where it was absorbed.
+        Yields:
+            Batches, each to be absorbed before the next one is asked for. None: no new samples.
         """
-        lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
-        batch = self._assemble(admitted, lines)
-        self._normal_now.apply(batch)
-        judged = None
-        if batch.new_lines.size:
-            fields = batch.keys.fields
-            row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
-            self._planned.note_samples(batch)
-            accepted, rows = self._complete(batch)
-            phases = self._planned.phases(batch.keys.rules, rows)
-            parts = self._planned.cut(batch, rows, phases, admitted, slices)
-            if parts is not None:
-                return list(parts)  # nothing of it has left its own copies
-            judged = self._observe_all(batch, rows, phases)
-            self._note(batch, accepted, judged, row_counts, intervals)
-        scored = self._decide(batch, judged)
-        self._idle.find(batch)
-        self._emit(batch, judged, scored, admitted, result)
-        return []
+        for batch_slices in self._batches(admitted, result):
+            pending = [batch_slices]
+            while pending:
+                slices = pending.pop(0)
+                lines = [(part, admitted.lines(part, begin, end)) for part, begin, end in slices]
+                batch = self._assemble(admitted, lines)
+                self._normal_now.apply(batch)
+                if not batch.new_lines.size:
+                    yield batch, None
+                    continue
+                fields = batch.keys.fields
+                row_counts, intervals = fields["rows"].copy(), fields["interval"].copy()
+                self._planned.note_samples(batch)
+                accepted, rows = self._complete(batch)
+                phases = self._planned.phases(batch.keys.rules, rows)
+                parts = self._planned.cut(batch, rows, phases, admitted, slices)
+                if parts is None:
+                    yield batch, CompletedBatch(accepted, rows, phases, row_counts, intervals)
+                else:
+                    pending[:0] = parts
 
-    def _decide(self, batch: StepBatch, judged: JudgedRows | None) -> ScoredRows | None:
+    def _decide(self, batch: StepBatch, observed_batch: ObservedBatch | None) -> ScoredRows | None:
         """Score and decide the usual rows of warm keys; None where there are none."""
-        if judged is None or judged.observed is None:
+        if observed_batch is None or observed_batch.observed is None:
             return None
-        return self._decider.decide(batch, judged.observed, self._rules)
+        return self._decider.decide(batch, observed_batch.observed, self._rules)
 
     def _move_clocks(self, admitted: Admitted, result: StepResult) -> None:
         """Find the keys that are idle by samples of other stores, behind the last own one."""
@@ -290,7 +251,7 @@ class Stepper:
         if admitted.ticks is None:
             slots, row = np.unique(line_slots, return_inverse=True)
         else:
-            slots, row = _rows_of_ticks(line_slots)
+            slots, row = rows_of_ticks(line_slots)
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
         if admitted.ticks is None:
@@ -330,10 +291,12 @@ class Stepper:
         batch.outcome[rows.line] = WARMING
         return accepted, rows
 
-    def _observe_all(
+    def _observe(
         self, batch: StepBatch, rows: CompletedRows, phases: Phases | None
-    ) -> JudgedRows:
-        """Observe completed rows; those under planned work first, which leave no trace.
+    ) -> ObservedBatch:
+        """Run windows, features and liquid network over rows, and write to the fields of keys.
+
+        Rows under planned work are scored before, and leave no trace.
 
         Args:
             batch: The batch.
@@ -342,37 +305,12 @@ class Stepper:
         """
         divided = self._planned.divide(batch.keys.rules, rows, phases)
         batch.due_resolves = self._planned.due_resolves(batch, rows, phases)
-        for row in batch.due_resolves:
-            fields = batch.keys.fields
-            names = [field.name for field in self._pipeline.state_fields()]
-            state = {name: fields[name][row : row + 1].copy() for name in names}
-            for name, value in rested(self._pipeline, state).items():
-                fields[name][row] = value[0]
-            fields["refractory"][row] = 0  # a fault that outlasts the work is a page
-        planned = None
+        rest_motors(batch, self._pipeline)
+        planned, rows = None, divided.usual
         if divided.planned is not None:
-            planned = self._score_planned(batch, divided.planned)
-        observed = self._observe(batch, divided.usual)
-        if observed is not None and divided.in_grace is not None:
-            observation = observed.observation
-            observation.may_fire = observation.may_fire & ~divided.in_grace
-        return JudgedRows(divided, observed, planned)
-
-    def _score_planned(self, batch: StepBatch, rows: CompletedRows) -> PlannedScores:
-        """Score rows under planned work, each by a copy of its key's state."""
-        fields = batch.keys.fields
-        state = {name: fields[name][rows.row] for name in self._store.observed}
-        counted = self._rules.counted(batch.keys.rules, rows)
-        observation = self._pipeline.observe(
-            state, rows.values, rows.time_us, rows.packed, counted=counted
-        )
-        observed = ObservedRows(rows, observation)
-        return self._decider.score_planned(batch.keys, observed, self._rules)
-
-    def _observe(self, batch: StepBatch, rows: CompletedRows) -> ObservedRows | None:
-        """Run windows, features and liquid network over rows, and write to the fields of keys."""
+            planned = score_planned(batch, divided.planned, self._store, self._decider, self._rules)
         if not rows.line.size:
-            return None
+            return ObservedBatch(divided, None, planned)
         fields = batch.keys.fields
         # All keys of the batch in their order: a slice copies faster than an index.
         every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
@@ -385,32 +323,35 @@ class Stepper:
         for name, value in observation.state.items():
             if value is not state[name]:  # scales of warm keys do not change
                 fields[name][keys] = value
-        return ObservedRows(rows, observation)
+        if divided.in_grace is not None:
+            observation.may_fire = observation.may_fire & ~divided.in_grace
+        return ObservedBatch(divided, ObservedRows(rows, observation), planned)
 
     def _note(
         self,
         batch: StepBatch,
-        accepted: PackedSamples,
-        judged: JudgedRows,
-        row_counts: Indices,
-        intervals: NDArray[np.float64],
+        completed: CompletedBatch,
+        observed_batch: ObservedBatch,
     ) -> None:
         """Note when keys sent, when they are idle, and which messages they have absorbed.
 
         Args:
             batch: The batch.
-            accepted: Samples that are not late.
-            judged: Rows they completed.
-            row_counts: Rows of each key before the batch, `(K,)`.
-            intervals: Usual interval of each key before the batch, seconds, `(K,)`.
+            completed: Its new samples, and the rows of these.
+            observed_batch: The rows, observed.
         """
-        fields, observed = batch.keys.fields, judged.observed
+        accepted = completed.accepted
+        fields, observed = batch.keys.fields, observed_batch.observed
         if observed is not None:
             batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
-        if judged.planned is not None and judged.divided.planned is not None:
-            batch.outcome[judged.divided.planned.line[judged.planned.index]] = SCORED
+        if observed_batch.planned is not None and observed_batch.divided.planned is not None:
+            batch.outcome[observed_batch.divided.planned.line[observed_batch.planned.index]] = (
+                SCORED
+            )
         if self._limits.stale_intervals > 0:  # before the keys count as seen
-            self._idle.note_deadlines(batch, accepted, observed, row_counts, intervals)
+            self._idle.note_deadlines(
+                batch, accepted, observed, completed.row_counts, completed.intervals
+            )
         fields["seen"][accepted.key_index] = batch.clock_us[accepted.packed.last(accepted.line)]
         # Late samples too: each counts once, also after a crash.
         fields["offset"][batch.row[batch.new_lines]] = batch.offset[batch.new_lines]
@@ -418,7 +359,7 @@ class Stepper:
     def _emit(
         self,
         batch: StepBatch,
-        judged: JudgedRows | None,
+        observed_batch: ObservedBatch | None,
         scored: ScoredRows | None,
         admitted: Admitted,
         result: StepResult,
@@ -427,7 +368,7 @@ class Stepper:
 
         Args:
             batch: The batch.
-            judged: Rows it completed, if any.
+            observed_batch: Rows it completed, if any.
             scored: Those of warm keys, if any.
             admitted: The samples of the step; gets the outcome of their messages.
             result: Result of the step.
@@ -436,7 +377,7 @@ class Stepper:
         if late.any():
             np.add.at(batch.keys.fields["late"], batch.row[late], 1)
             result.late = sorted({*result.late, *batch.message[late].tolist()})
-        self._emit_silent(batch, self._emit_rows(batch, judged, scored, result), result)
+        self._emit_silent(batch, self._emit_rows(batch, observed_batch, scored, result), result)
         np.maximum.at(admitted.outcome, batch.message, batch.outcome)
 
     def _emit_silent(self, batch: StepBatch, scores: ScoreColumns, result: StepResult) -> None:
@@ -452,10 +393,10 @@ class Stepper:
             slots = silent.keys.slots
             silent.keys.rules = self._rules.groups(silent.keys.topic, self._store, slots)
             phases = self._planned.phases(silent.keys.rules, rows)
-            judged = self._observe_all(silent, rows, phases)
-            scored = self._decide(silent, judged)
+            observed_batch = self._observe(silent, rows, phases)
+            scored = self._decide(silent, observed_batch)
             keys = [self._store.slab.key(slot) for slot in silent.keys.slots.tolist()]
-            scores = scores.and_then(self._emit_rows(silent, judged, scored, result, keys))
+            scores = scores.and_then(self._emit_rows(silent, observed_batch, scored, result, keys))
             scores = scores.in_order()
         result.scores = result.scores.and_then(scores)
         # Keys become idle together: their order must not depend on which of them are in the batch.
@@ -468,7 +409,7 @@ class Stepper:
     def _emit_rows(
         self,
         batch: StepBatch,
-        judged: JudgedRows | None,
+        observed_batch: ObservedBatch | None,
         scored: ScoredRows | None,
         result: StepResult,
         silent: Sequence[bytes] = (),
@@ -477,7 +418,7 @@ class Stepper:
 
         Args:
             batch: The batch.
-            judged: Rows, if any.
+            observed_batch: Rows, if any.
             scored: Those of warm keys, if any.
             result: Result of the step.
             silent: Keys of the batch, where their silence completed the rows.
@@ -486,12 +427,12 @@ class Stepper:
             The scored rows.
         """
         changes, limits = None, list[LimitChange]()
-        observed = None if judged is None else judged.observed
-        if judged is not None and judged.divided.every.line.size:
-            changes = self._missing_channels(batch, judged, result)
-            limits = self._follow_limits(batch, judged.divided)
-            result.planned += judged.planned_count
-            result.in_grace += judged.grace_count
+        observed = None if observed_batch is None else observed_batch.observed
+        if observed_batch is not None and observed_batch.divided.every.line.size:
+            changes = self._missing_channels(batch, observed_batch, result)
+            limits = self._follow_limits(batch, observed_batch.divided)
+            result.planned += observed_batch.planned_count
+            result.in_grace += observed_batch.grace_count
         self._episodes.emit(batch, observed, scored, changes, limits)
         if self._details is not None and observed is not None and scored is not None:
             details = self._details.of(batch, observed, scored)
@@ -501,9 +442,15 @@ class Stepper:
         columns = ScoreColumns.empty()
         if observed is not None and scored is not None:
             columns = scored.columns(observed.rows, batch.sample, silent)
-        if judged is None or judged.planned is None or judged.divided.planned is None:
+        if (
+            observed_batch is None
+            or observed_batch.planned is None
+            or observed_batch.divided.planned is None
+        ):
             return columns
-        planned = judged.planned.columns(judged.divided.planned, batch.sample, silent)
+        planned = observed_batch.planned.columns(
+            observed_batch.divided.planned, batch.sample, silent
+        )
         return columns.and_then(planned).in_order()
 
     def _follow_limits(self, batch: StepBatch, divided: DividedRows) -> list[LimitChange]:
@@ -519,19 +466,19 @@ class Stepper:
         limits = self._hard_limits.follow(batch.keys, rows, may_tell)
         if divided.usual_index is None or not limits:
             return limits
-        place = {i: k for k, i in enumerate(divided.usual_index.tolist())}
+        usual_place = {i: k for k, i in enumerate(divided.usual_index.tolist())}
         for limit in limits:
-            if limit.row not in place:
+            if limit.row not in usual_place:
                 self._episodes.emit_limit(batch, rows, limit)
-        usual = [limit for limit in limits if limit.row in place]
-        return [replace(limit, row=place[limit.row]) for limit in usual]
+        usual = [limit for limit in limits if limit.row in usual_place]
+        return [replace(limit, row=usual_place[limit.row]) for limit in usual]
 
     def _missing_channels(
-        self, batch: StepBatch, judged: JudgedRows, result: StepResult
+        self, batch: StepBatch, observed_batch: ObservedBatch, result: StepResult
     ) -> ChannelChanges | None:
         """Count missing values, and find the channels that go missing or return."""
-        channels, observed = self._pipeline.config.channels, judged.observed
-        missing = np.isnan(judged.divided.every.values).sum(axis=0)
+        channels, observed = self._pipeline.config.channels, observed_batch.observed
+        missing = np.isnan(observed_batch.divided.every.values).sum(axis=0)
         result.missing += int(missing.sum())
         for i in np.flatnonzero(missing).tolist():
             count = result.missing_by_channel.get(channels[i], 0)
@@ -554,16 +501,6 @@ def _with_joined_details(result: StepResult) -> StepResult:
     if result.details:
         result.details = [DetailedScores.joined(result.details)]
     return result
-
-
-def _rows_of_ticks(slots: Indices) -> tuple[Indices, Indices]:
-    """Return the slots of the lines that have one, and the row of each line among these.
-
-    Args:
-        slots: Slot of each line; -1 of a tick, whose row means nothing.
-    """
-    keys = np.unique(slots[slots >= 0])
-    return keys, np.searchsorted(keys, slots)
 
 
 def _without_events(

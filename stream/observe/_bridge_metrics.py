@@ -36,6 +36,9 @@ class BridgeMetrics(MetricSet):
             "Alerts with news that the receiver has not accepted, also those that wait for the "
             "next message of their group or for the digest.",
         )
+        self._silenced = self._gauge(
+            "ember_bridge_silenced_alerts", "Firing alerts that a silence is for."
+        )
         self._last_accepted = self._gauge(
             "ember_bridge_last_accepted_timestamp_seconds",
             "Time at which the receiver last accepted a request.",
@@ -56,8 +59,9 @@ class BridgeMetrics(MetricSet):
         if result == "accepted":
             self._last_accepted.set_to_current_time()
 
-    def state(self, *, firing: int, unsent: int, waiting: int, lag: int) -> None:
+    def state(self, *, firing: int, unsent: int, waiting: int, lag: int, silenced: int = 0) -> None:
         """Set the numbers of alerts, and of triggers still to be read."""
+        self._silenced.set(silenced)
         self._firing.set(firing)
         self._unsent.set(unsent)
         self._waiting.set(waiting)

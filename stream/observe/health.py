@@ -184,7 +184,7 @@ class BridgeHealth(Health):
 
     def __init__(self, now: float, *, live_seconds: float = 10.0) -> None:
         super().__init__(now, live_seconds=live_seconds)
-        self._trouble = ""
+        self._trouble = self._control_trouble = ""
         self._worked = now
         self._thread_seconds = max(live_seconds, _THREAD_SECONDS)
 
@@ -205,12 +205,19 @@ class BridgeHealth(Health):
         """Set the reason why alerts are not accepted; empty when they are."""
         self._trouble = in_text(trouble)  # /readyz needs no token
 
+    def control(self, trouble: str) -> None:
+        """Set the reason why silences cannot be followed now; empty when they are."""
+        self._control_trouble = in_text(trouble)
+
     def ready(self, now: float) -> Report:
-        """Check that triggers are read and alerts are accepted now."""
+        """Check that triggers and silences are read, and alerts are accepted now."""
         detail = self._trouble or "accepts alerts"
         receiver = Check("receiver", not self._trouble, detail)
         thread = self._thread_check(now)
-        return Report((self._partitions_check(), self._state_check(), receiver, thread))
+        checks = [self._partitions_check(), self._state_check(), receiver, thread]
+        if self._control_trouble:
+            checks.append(Check("control", False, self._control_trouble))
+        return Report(tuple(checks))
 
 
 def _phase_text(phase: str, detail: str) -> str:

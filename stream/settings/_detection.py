@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stream.durations import seconds_of
 from stream.key_patterns import bracket_fault
+from stream.templates import LINK_FIELDS
+from stream.templates import fault as template_fault
 
 from ._base import Section, split_list, split_table
 from ._topics import name_fault
@@ -236,6 +238,13 @@ class AlertsSection(Section):
             periods = ", ".join(_PERIOD_SECONDS)
             raise ValueError(f"expected NUMBER/PERIOD above zero, with a period of {periods}")
         return f"{match[1]}/{match[2]}"
+
+    @field_validator("link")
+    @classmethod
+    def _fields_of_link(cls, value: str) -> str:
+        if fault := template_fault(value, LINK_FIELDS):
+            raise ValueError(f"it cannot be filled in: {fault}")
+        return value
 
     @field_validator("max_alert_age")
     @classmethod

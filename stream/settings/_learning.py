@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from stream.durations import seconds_of
+from stream.holiday_days import holiday_fault
 
 from ._base import Names, Section
 
@@ -48,7 +48,9 @@ class LearnSection(Section):
         "profiles of day and week follow its clock. Empty: UTC.",
     )
     holidays: Names = Field(
-        default=(), description="Days of that zone that count as Sundays, such as `2026-12-25`."
+        default=(),
+        description="Days of that zone that count as Sundays, such as `2026-12-25`, and countries "
+        "or parts of them with all their public holidays, such as `DE-BY` (extra `calendars`).",
     )
     private_key: Path | None = Field(
         default=None,
@@ -76,10 +78,8 @@ class LearnSection(Section):
     @classmethod
     def _days(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for day in value:
-            try:
-                date.fromisoformat(day)
-            except ValueError:
-                raise ValueError(f"expected days such as `2026-12-25`, not {day!r}") from None
+            if fault := holiday_fault(day):
+                raise ValueError(fault)
         return value
 
     @model_validator(mode="after")

@@ -88,13 +88,13 @@ def test_planned_work_is_quiet_through_a_kill_and_the_same_in_a_backtest(
         return {meta["control"][-1]["digest"] for meta in metas() if meta.get("control")}
 
     def events() -> dict[str, dict[str, Any]]:
-        told: dict[str, dict[str, Any]] = {}  # a killed worker may have sent one twice
+        bodies: dict[str, dict[str, Any]] = {}  # a killed worker may have sent one twice
         for kind in ("anomalies", "triggers"):
             for record in broker.consume_all(f"{topic}.{kind}"):
                 event = dict(record.headers)["ce_id"].decode()
                 body = json.loads(record.value or b"")
-                assert told.setdefault(event, body) == body
-        return told
+                assert bodies.setdefault(event, body) == body
+        return bodies
 
     worker = Service(tmp_path, config, embedded=not broker.real)
     with contextlib.ExitStack() as running:
@@ -112,9 +112,9 @@ def test_planned_work_is_quiet_through_a_kill_and_the_same_in_a_backtest(
         worker.start()
         wait_until("the last rows", lambda: absorbed() == 2 * ROWS, worker)
         assert worker.stop() == 0
-    told = events()
-    triggers = [body for body in told.values() if "threshold" in body and "reason" in body]
-    of = {
+    bodies = events()
+    triggers = [body for body in bodies.values() if "threshold" in body and "reason" in body]
+    entries = {
         key: sorted(
             (body["window"]["start"], body["status"], body["reason"])
             for body in triggers
@@ -123,12 +123,12 @@ def test_planned_work_is_quiet_through_a_kill_and_the_same_in_a_backtest(
         for key in (PLANNED, OTHER)
     }
     quiet = text_of(BEGIN)[:19], text_of(END + 30)[:19]
-    assert [entry[1:] for entry in of[PLANNED] if quiet[0] <= entry[0] < quiet[1]] == [
+    assert [entry[1:] for entry in entries[PLANNED] if quiet[0] <= entry[0] < quiet[1]] == [
         ("resolved", "planned")
     ]
-    assert {reason for _, _, reason in of[OTHER]} == {"evidence"}
+    assert {reason for _, _, reason in entries[OTHER]} == {"evidence"}
     for key in (PLANNED, OTHER):
-        times = [start for start, status, _ in of[key] if status == "firing"]
+        times = [start for start, status, _ in entries[key] if status == "firing"]
         assert times[0] < quiet[0]
         assert times[-1] >= text_of(LATER)[:19]
     listed = ember(capsys, "control", "list", "--config", config)["documents"]
@@ -140,4 +140,4 @@ def test_planned_work_is_quiet_through_a_kill_and_the_same_in_a_backtest(
     replayed = {
         entry["id"]: entry["body"] for entry in map(json.loads, out.read_text().splitlines())
     }
-    assert replayed == told
+    assert replayed == bodies

@@ -114,7 +114,8 @@ def test_queries_follow_the_variables(query: str) -> None:
             assert {"topic", "key"} <= selector.labels
             continue
         assert "job" in selector.labels
-        of_all = selector.metric == ALERTS or selector.metric.startswith("ember_bridge_")
+        of_all = selector.metric == ALERTS
+        of_all |= selector.metric.startswith(("ember_bridge_", "ember_incidents_"))
         assert "instance" in selector.labels or of_all
     for span in re.findall(r"\[([^\]]+)\]", query):
         assert span in ("$__rate_interval", "30m", "1h", "6h")

@@ -195,6 +195,8 @@ SIGNED = {"topic": "<group>-model", "public_key": "key.pub"}
         ({"learn": {"every": "0d"}}, "Expected a length of time"),
         ({"learn": {"calendar_zone": "Mars/Base"}}, "Europe/Berlin"),
         ({"learn": {"holidays": "25.12.2026"}}, "2026-12-25"),
+        ({"alerts": {"link": "https://g/{nope}"}}, "`{nope}` is no field of it"),
+        ({"alerts": {"link": "https://g/{key"}}, "a brace stands alone"),
     ],
 )
 def test_settings_that_contradict_each_other(overrides: dict[str, object], words: str) -> None:

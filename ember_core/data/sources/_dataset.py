@@ -67,6 +67,14 @@ class Dataset:
         """The stream keys."""
         return tuple(table.key for table in self.tables)
 
+    @property
+    def span_us(self) -> tuple[int, int]:
+        """First and last time of all records, microseconds; both 0 where there are none."""
+        times = [table.time_us for table in self.tables if table.time_us.size]
+        if not times:
+            return 0, 0
+        return min(int(t.min()) for t in times), max(int(t.max()) for t in times)
+
     def rows(self, table: int, which: Rows = "scored") -> NDArray[np.int64]:
         """Record numbers of one key's table.
 

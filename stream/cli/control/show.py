@@ -19,6 +19,8 @@ from stream.control.files import render, render_one
 from stream.control.times import zone_fault
 from stream.errors import UserError
 from stream.kafka.control_topic.change import Change
+from stream.settings import Settings
+from stream.tools import clients
 
 from .remarks import remarks_of
 from .topic import find, now, read
@@ -54,7 +56,17 @@ def list_(*, json: bool = False, cluster: ClusterArgs = ClusterOptions()) -> Non
         message(clean(document_fault.reason))
     print_remarks(remarks)
     if not control.documents:
-        message(f"Topic {settings.control_topic!r} has no documents.")
+        message(_no_documents(settings))
+
+
+def _no_documents(settings: Settings) -> str:
+    topic = settings.control_topic
+    if topic in clients.partition_counts(clients.fetch_metadata(settings.kafka)):
+        return f"Topic {topic!r} has no documents."
+    return (
+        f"Topic {topic!r} is not there yet, so that no documents are in force. The next start of a "
+        "worker makes it, or `ember topics create`."
+    )
 
 
 def show(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
 
 import structlog
 
@@ -16,6 +15,7 @@ from stream.bundles import sign
 from stream.configure import bundle_source, window_spec
 from stream.errors import UserError
 from stream.history import RowRules
+from stream.holiday_days import holiday_days
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.decision import Decision
 from stream.kafka.model_topic.publisher import OutdatedError, describe, publish
@@ -141,7 +141,7 @@ def _train(
     report: Report,
 ) -> FleetModel:
     learn = settings.learn
-    holidays = tuple(map(date.fromisoformat, learn.holidays))
+    holidays = holiday_days(learn.holidays, *dataset.span_us)
     is_interval = rules.window.mode == "time"
     model: FleetModel | None = None
     try:

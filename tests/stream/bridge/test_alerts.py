@@ -204,3 +204,21 @@ def test_growth_of_an_alert_that_was_never_sent_is_unknown() -> None:
     take(table, trigger("a"), **BACKLOG)
     assert take(table, trigger("a", updated=True), 1) == "unknown"
     assert told(table) == []
+
+
+def test_alerts_older_than_the_bridge_that_have_ended_are_no_news() -> None:
+    """A digest tells of short alerts, but not of those of the past."""
+    for is_past, expected in ((True, ["on"]), (False, ["ended", "on"])):
+        table = AlertTable(10, keeps_short=True)
+        bodies = (trigger("ended"), trigger("on"), trigger("ended", resolved=True))
+        for offset, body in enumerate(bodies):
+            table.take(A, offset, {}, body, NOW, is_past=is_past)
+        assert keys(table.unsent) == expected
+
+
+def test_silenced_alerts_are_counted() -> None:
+    table = AlertTable(10)
+    for offset, key in enumerate(("a", "b")):
+        take(table, trigger(key), offset)
+    table.hold(lambda alert, *_: alert.labels["key"] == "a", lambda _: "", NOW, repeats=True)
+    assert (table.silenced, table.firing) == (1, 2)

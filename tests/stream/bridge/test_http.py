@@ -99,6 +99,17 @@ def test_an_answer_does_not_give_secrets_away(
     assert "an0ther" not in str(health.ready(0.0))
 
 
+def test_a_control_topic_that_is_lost_is_told() -> None:
+    health = BridgeHealth(0.0)
+    names = [check.name for check in health.ready(0.0).checks]
+    health.control("topic 'g-control' cannot be read (down)")
+    (check,) = [check for check in health.ready(0.0).checks if check.name not in names]
+    assert (check.name, check.ok) == ("control", False)
+    assert "g-control" in check.detail
+    health.control("")
+    assert [check.name for check in health.ready(0.0).checks] == names
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refusal_is_told_from_a_failure(server: FakeReceiver, status: int) -> None:
     server.status = status

@@ -46,12 +46,12 @@ def test_files_of_other_programs_become_windows_in_utc(text: str, count: int, un
 
 def test_a_window_of_each_week_keeps_its_local_times() -> None:
     """It is an hour longer when the clocks go back, and one shorter when they go forward."""
-    found = weekly("sun 01:00-04:00")
+    calendar = weekly("sun 01:00-04:00")
     hours = {
         text[:5]: (end - begin) // 3600
-        for text, (begin, end) in zip(local(found), found.times, strict=True)
+        for text, (begin, end) in zip(local(calendar), calendar.times, strict=True)
     }
-    assert {text[5:] for text in local(found)} >= {"T01:00 10-25T04:00"}
+    assert {text[5:] for text in local(calendar)} >= {"T01:00 10-25T04:00"}
     assert hours["10-25"] == 4
     assert hours["03-28"] == 2
     assert hours["11-01"] == 3
@@ -85,9 +85,9 @@ def test_what_is_no_window_of_a_week_is_refused(text: str) -> None:
     ],
 )
 def test_wrong_fields_are_one_sentence(fields: str, word: str) -> None:
-    with pytest.raises(ControlError, match=word) as caught:
+    with pytest.raises(ControlError, match=word) as refusal:
         parse(f"[[calendar]]\nname='a'\n{fields}", "x", "ada", WRITTEN)
-    assert "until, " not in caught.value.message
+    assert "until, " not in refusal.value.message
 
 
 def test_more_windows_than_a_document_has_room_for_are_known_for_a_shorter_time() -> None:

@@ -57,8 +57,8 @@ def text_of(time_us: int) -> str:
     return str(np.datetime64(time_us, "us"))[:19] + "Z"
 
 
-def reasons(done: Run, name: str = "EmberFiring") -> list[tuple[str, str]]:
-    return [(body["status"], body["reason"]) for body in done.triggers(None, name)]
+def reasons(replay: Run, name: str = "EmberFiring") -> list[tuple[str, str]]:
+    return [(body["status"], body["reason"]) for body in replay.triggers(None, name)]
 
 
 def test_the_feed_has_a_row_a_step() -> None:
@@ -67,50 +67,50 @@ def test_the_feed_has_a_row_a_step() -> None:
 
 def test_planned_work_does_not_fire_and_scores_are_shown(model: FleetModel) -> None:
     feed = faulty()
-    plain, done = run(model, feed, limits=LIMITS), run_by(model, feed, work())
+    plain, replay = run(model, feed, limits=LIMITS), run_by(model, feed, work())
     assert firing(plain)
-    assert not firing(done)
-    assert not [event for event in done.events if event.time_us < at(END)]
-    assert len(done.scores[b"a"]) == len(plain.scores[b"a"])
-    severity = [row[3] for row in done.scores[b"a"]]
+    assert not firing(replay)
+    assert not [event for event in replay.events if event.time_us < at(END)]
+    assert len(replay.scores[b"a"]) == len(plain.scores[b"a"])
+    severity = [row[3] for row in replay.scores[b"a"]]
     assert max(severity[BEGIN:END]) > 4.0
 
 
 def test_nothing_is_learnt_of_it(model: FleetModel) -> None:
     """The row of the key is that of a key which has sent nothing meanwhile; so is what follows."""
     feed = faulty()
-    without = feed[:BEGIN] + feed[END:]
-    done, paused = run_by(model, feed, work()), run_by(model, without, work())
+    paused_feed = feed[:BEGIN] + feed[END:]
+    replay, paused = run_by(model, feed, work()), run_by(model, paused_feed, work())
     engine_fields = ("offset", "seen", "pauses", "pause_time")
-    rows = [row_fields(each, b"a") for each in (done, paused)]
+    rows = [row_fields(one_run, b"a") for one_run in (replay, paused)]
     for name, value in rows[0].items():
         if name not in engine_fields:
             np.testing.assert_array_equal(value, rows[1][name], err_msg=name)
-    tail = [row[1:] for row in done.scores[b"a"]][END:]
+    tail = [row[1:] for row in replay.scores[b"a"]][END:]
     assert tail == [row[1:] for row in paused.scores[b"a"]][BEGIN:]
 
 
-def row_fields(done: Run, key: bytes) -> dict[str, np.ndarray]:
-    part = done.engine._parts["telemetry", 3]
+def row_fields(replay: Run, key: bytes) -> dict[str, np.ndarray]:
+    part = replay.engine._parts["telemetry", 3]
     slot = part.index[key]
-    return {name: value[slot].copy() for name, value in done.engine._store.fields.items()}
+    return {name: value[slot].copy() for name, value in replay.engine._store.fields.items()}
 
 
 def test_the_grace_follows_again_and_does_not_fire(model: FleetModel) -> None:
     """A fault that outlasts it is a page."""
     feed = faulty(BEGIN, END + 20)
     assert not firing(run_by(model, feed, work(grace="220s")))
-    told = firing(run_by(model, faulty(BEGIN, END + 60, 200.0), work(grace="30s")))
-    assert told
-    assert told[0]["window"]["start"] >= "2023-11-14T22:53:50"
+    fired = firing(run_by(model, faulty(BEGIN, END + 60, 200.0), work(grace="30s")))
+    assert fired
+    assert fired[0]["window"]["start"] >= "2023-11-14T22:53:50"
     plain, graced = (row_fields(run_by(model, feed, work(grace=g)), b"a") for g in ("0s", "220s"))
     np.testing.assert_array_equal(plain["anchor"], graced["anchor"])
 
 
 def test_an_open_episode_ends_when_planned_work_begins(model: FleetModel) -> None:
-    done = run_by(model, faulty(BEGIN - 10, END + 60, 200.0), work())
-    assert reasons(done) == [("firing", "evidence"), ("resolved", "planned")]
-    begun, resolved = done.triggers(b"a")
+    replay = run_by(model, faulty(BEGIN - 10, END + 60, 200.0), work())
+    assert reasons(replay) == [("firing", "evidence"), ("resolved", "planned")]
+    begun, resolved = replay.triggers(b"a")
     assert resolved["fingerprint"] == begun["fingerprint"]
     assert resolved["window"]["start"] == text_of(at(BEGIN))
     assert resolved["rules"] == ["calendar/work-0"]
@@ -121,8 +121,8 @@ def test_hard_limits_fire_unless_the_calendar_says_otherwise(model: FleetModel) 
     limits = {"hot": Rule(channels=("load",), limit=Limit(above=-1e6))}
     for quiet, begin in ((False, 0), (True, END)):
         work_begin = calendar(at(0), at(END), grace="0s", quiet_limits=quiet)
-        done = run_by(model, faulty(), control_with(work_begin, **limits))
-        (body,) = done.triggers(b"a", "EmberLimit")
+        replay = run_by(model, faulty(), control_with(work_begin, **limits))
+        (body,) = replay.triggers(b"a", "EmberLimit")
         assert body["status"] == "firing"
         assert body["window"]["start"] == text_of(at(begin))
 
@@ -143,19 +143,19 @@ def beside(feed: list[Sent], gone: range) -> list[Sent]:
 IDLE = Limits(max_keys=64, stale_intervals=5.0)
 
 
-@pytest.mark.parametrize(("back", "told"), [(END + 2, []), (END + 20, ["stale", "returned"])])
-def test_silence_is_told_after_planned_work(model: FleetModel, back: int, told: list[str]) -> None:
+@pytest.mark.parametrize(("back", "fired"), [(END + 2, []), (END + 20, ["stale", "returned"])])
+def test_silence_is_told_after_planned_work(model: FleetModel, back: int, fired: list[str]) -> None:
     """A key that comes back in time is as it was, and one that does not is a page."""
     feed = beside(rows_of(b"a", signal(ROWS, 3, 0, part=5)), range(BEGIN + 3, back))
     control = work(grace="30s")
     plain = run_by(model, feed, NO_CONTROL, limits=IDLE)
     assert [reason for _, reason in reasons(plain, "EmberKeyStale")] == ["stale", "returned"]
-    done = run_by(model, feed, control, limits=IDLE)
-    bodies = done.triggers(b"a", "EmberKeyStale")
-    assert [body["reason"] for body in bodies] == told
-    if told:
+    replay = run_by(model, feed, control, limits=IDLE)
+    bodies = replay.triggers(b"a", "EmberKeyStale")
+    assert [body["reason"] for body in bodies] == fired
+    if fired:
         assert bodies[0]["startsAt"] == text_of(at(END + 3))
-    assert not (row_fields(done, b"a")["pauses"] > 0).any() or told
+    assert not (row_fields(replay, b"a")["pauses"] > 0).any() or fired
 
 
 def test_missing_channels_of_planned_work_are_not_told(model: FleetModel) -> None:
@@ -181,9 +181,9 @@ def test_a_repeating_window_acts_in_local_time_over_the_change_of_clocks(
         values = signal(len(moments), 3, 0, part=5)
         times = [round(moment.timestamp()) * SECOND for moment in moments]
         feed = [sent(b"a", time, row) for time, row in zip(times, values, strict=True)]
-        done = Run(Engine(model, None, LIMITS, control=ControlSet.of(documents)))
-        feed_into(done, feed, [*range(1, len(feed) + 1)])
-        planned = [m for m, step in zip(moments, done.steps, strict=True) if step.planned]
+        replay = Run(Engine(model, None, LIMITS, control=ControlSet.of(documents)))
+        feed_into(replay, feed, [*range(1, len(feed) + 1)])
+        planned = [m for m, step in zip(moments, replay.steps, strict=True) if step.planned]
         assert len(planned) == 4 * hours
         if planned:
             assert planned[0].astimezone(zone).hour == 1
@@ -227,13 +227,13 @@ def test_cuts_anywhere_change_nothing(
     window = data.draw(st.sampled_from([None, WindowSpec("time", 30 * SECOND)]))
 
     def under(cuts: list[int]) -> Run:
-        done = Run(Engine(model, window, limits, control=controls[0]))
+        replay = Run(Engine(model, window, limits, control=controls[0]))
         begin = 0
         for control, end in zip(controls, [*changes, len(feed)], strict=True):
-            done.engine.use_control(control)
-            feed_into(done, feed, [*(c for c in cuts if begin < c < end), end], begin=begin)
+            replay.engine.use_control(control)
+            feed_into(replay, feed, [*(c for c in cuts if begin < c < end), end], begin=begin)
             begin = end
-        return done
+        return replay
 
     whole = under([])
     same(under(sorted(data.draw(st.sets(st.integers(1, len(feed)), max_size=40)))), whole)

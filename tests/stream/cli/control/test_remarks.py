@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from stream.cli.control import show
 from stream.cli.control.remarks import remarks_of
 from stream.cli.control.show import _line
 from stream.control.files import parse
+from stream.settings import Settings
 
 TIME = "2026-11-30T12:00:00Z"
 ONCE = "[[calendar]]\nname='a'\nzone='UTC'\nwindows=[{{begin='{}',end='{}'}}]"
@@ -45,3 +47,13 @@ def test_a_calendar_whose_windows_are_not_known_for_long_is_named() -> None:
 def test_patterns_are_listed_as_words() -> None:
     (document,) = parse("[[rule]]\nname='a'\nkeys=['b', 'c']\nignore=true", "x", "ada", TIME)
     assert "keys=b,c ignore=True" in _line(document).plain
+
+
+@pytest.mark.parametrize(("topics", "words"), [({"g-control": 1}, "has no"), ({}, "not there yet")])
+def test_a_topic_that_is_missing_is_told_from_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch, topics: dict[str, int], words: str
+) -> None:
+    monkeypatch.setattr(show.clients, "fetch_metadata", lambda _: None)
+    monkeypatch.setattr(show.clients, "partition_counts", lambda _: topics)
+    settings = Settings.model_validate({"kafka": {"group": "g"}, "control": {"enabled": True}})
+    assert words in show._no_documents(settings)
