@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -221,11 +222,12 @@ def make_engine(
     """Create an engine without partitions.
 
     Args:
-        settings: Sections `window`, `state` and `input`.
+        settings: Sections `window`, `state`, `input` and `output`.
         model: The model, or the models of profiles.
         spill: Factory of the storage on disk for evicted rows of a partition; None: no eviction.
     """
     window, limits = engine_settings(settings)
+    limits = replace(limits, detailed=settings.output.scored_keys)
     if isinstance(model, Profiles):
         return ProfiledEngine(model, window, limits, spill, settings.stream_names)
     return Engine(model, window, limits, spill, settings.stream_names)

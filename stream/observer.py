@@ -22,7 +22,10 @@ class Observer:
         """Take note of events that no record has brought about."""
 
     def timed(self, stage: str, seconds: float) -> None:
-        """Take note of the duration of a stage within a slice: decode or engine."""
+        """Take note of the duration of a stage within a slice: decode, engine or scores."""
+
+    def scores(self, rows: int, size: int) -> None:
+        """Take note of a message of the scores topic: its rows, and its bytes."""
 
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
         """Take note of the position in an input partition, and of the end of its log."""

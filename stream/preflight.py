@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from stream.kafka.config import changelog_topic
 
-from .settings import Settings, SettingsError, name_fault
+from .scores import ScoresError, require_arrow
+from .settings import OutputKind, Settings, SettingsError, name_fault
 
-_Kind = Literal["anomalies", "triggers", "incidents", "dead_letters"]
-_KINDS: Final[tuple[_Kind, ...]] = ("anomalies", "triggers", "incidents", "dead_letters")
+_KINDS: Final[dict[OutputKind, str]] = {
+    "anomalies": "output.anomalies",
+    "triggers": "output.triggers",
+    "incidents": "output.incidents",
+    "dead_letters": "output.dead_letters",
+    "scores": "output.scores_topic",
+}
+"""Kinds of output topics, and the setting of each."""
 
 
 def require_sound(settings: Settings) -> None:
@@ -31,6 +38,7 @@ def find_mistakes(settings: Settings) -> list[str]:
     return [
         *_topic_mistakes(settings),
         *_file_mistakes(settings),
+        *_package_mistakes(settings),
         *_profile_mistakes(settings),
     ]
 
@@ -81,9 +89,13 @@ def _outputs(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "model.topic", topic
     if settings.control_topic:
         yield "control.topic", settings.control_topic
-    for kind in _KINDS:
-        if kind != "dead_letters" or settings.dead_letters.enabled:
-            yield from ((f"output.{kind}", topic) for topic in settings.output_topics(kind))
+    is_off = {
+        "dead_letters": not settings.dead_letters.enabled,
+        "scores": not settings.output.scored_keys,
+    }
+    for kind, name in _KINDS.items():
+        if not is_off.get(kind, False):
+            yield from ((name, topic) for topic in settings.output_topics(kind))
 
 
 def _file_mistakes(settings: Settings) -> Iterator[str]:
@@ -119,6 +131,15 @@ def _profile_mistakes(settings: Settings) -> Iterator[str]:
                 f"Profile {pattern!r} of `model.profiles` has no model bundle. Expected a folder "
                 f"with a model.json, as `ember train` makes. Received: {str(path)!r}."
             )
+
+
+def _package_mistakes(settings: Settings) -> Iterator[str]:
+    """Find packages that are needed and not installed."""
+    if settings.output.scored_keys:
+        try:
+            require_arrow()
+        except ScoresError as error:
+            yield f"`output.scores` cannot be used. {error}"
 
 
 def _is_default(section: object, name: str) -> bool:

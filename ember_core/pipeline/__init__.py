@@ -15,6 +15,7 @@ from .civil import CivilCalendar as CivilCalendar
 from .clock import Clock as Clock
 from .config import ADJUSTABLE as ADJUSTABLE
 from .config import PipelineConfig as PipelineConfig
+from .coverage import COVERAGE as COVERAGE
 from .drift import Drift as Drift
 from .evidence import ChannelEvidence as ChannelEvidence
 from .evidence import JointEvidence as JointEvidence

@@ -36,6 +36,9 @@ _ADDED = (
 )
 """Weights that bundles of earlier versions have not: a key never seen warms up without them."""
 
+_BANDS = ("normaliser.band", "channels.band")
+"""Weights that bundles of earlier versions have not: their bands are those of normal noise."""
+
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """Errors that follow from a card whose values are not those that `save` writes."""
 
@@ -244,8 +247,9 @@ class FleetModel:
             names = {old: name for name, old in _BUNDLE_NAMES.items()}
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
             weights = {names.get(k, k): v for k, v in weights.items()}
-            if not weights.keys() & set(_ADDED):
-                weights |= {k: v for k, v in pipeline.state_dict().items() if k in _ADDED}
+            for added in (_ADDED, _BANDS):
+                if not weights.keys() & set(added):
+                    weights |= {k: v for k, v in pipeline.state_dict().items() if k in added}
             pipeline.load_state_dict(weights)
             keys = [_key_bytes(k) for k in card["keys"]]
             states = []

@@ -42,6 +42,8 @@ from .rbm_score import RBMScore
 from .scaler import FeatureScaler
 from .stage import Role, Stage, State, StateField, names_with, zero_state
 from .tail import Tail
+from .usual_band import UsualBand as UsualBand
+from .usual_band import usual_band
 from .visible_units import VisibleUnits
 from .windows import ExponentialWindows, RowWindows
 
@@ -424,6 +426,16 @@ class Pipeline(Module):
                 "Times are whole microseconds since the epoch. Expected int64. "
                 f"Received: dtype={ops.dtype(time_us)}."
             )
+
+    def usual_band(self, observation: Observation, rows: Any, values: Any) -> UsualBand:
+        """Return the usual values of rows, and the bounds between which 95 % of usual rows lie.
+
+        Args:
+            observation: Rows observed.
+            rows: Indices among them, `(N,)`.
+            values: Values of these, `(N, C)`, NaN where missing.
+        """
+        return usual_band(self.normaliser, self.channels, observation, rows, values)
 
     def explain(self, visible: Any) -> Any:
         """Return the share of each channel in the free energy of rows.

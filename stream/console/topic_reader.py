@@ -214,15 +214,6 @@ class TopicReader:
         return lag
 
 
-def scores_topic(stream: str) -> str:
-    """Return the topic of the scores of a stream.
-
-    Args:
-        stream: Name that stands for `<input>`.
-    """
-    return f"{stream}.scores"
-
-
 def sources_of(settings: Settings) -> dict[str, Source]:
     """Return the topics that the console reads, with what each of them holds.
 
@@ -234,7 +225,7 @@ def sources_of(settings: Settings) -> dict[str, Source]:
     """
     sources: dict[str, Source] = {}
     pairs: list[tuple[Source, tuple[str, ...]]] = [
-        ("scores", tuple(scores_topic(stream) for stream in settings.streams)),
+        ("scores", settings.output_topics("scores")),
         ("events", settings.output_topics("anomalies")),
         ("events", settings.output_topics("triggers")),
         ("incidents", settings.output_topics("incidents")),

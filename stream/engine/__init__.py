@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from stream.types import TP as TP
 
+from .detailed_scores import DetailedScores as DetailedScores
 from .engine import Engine as Engine
 from .profiled import ProfiledEngine as ProfiledEngine
 from .profiled_partitions import OTHER_KEYS as OTHER_KEYS

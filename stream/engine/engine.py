@@ -272,7 +272,8 @@ class Engine(OwnedPartitions):
         if candidate is None:
             return
         check_candidate(candidate, self.channels)
-        self._candidate = Engine(candidate, self._window, self._limits, control=self.control)
+        limits = replace(self._limits, detailed=())  # a comparison needs none
+        self._candidate = Engine(candidate, self._window, limits, control=self.control)
         self.comparison = Comparison()
 
     def _copy_to(self, candidate: Engine, part: Partition) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ember_core.pipeline import Decision, Observation
+from ember_core.pipeline import Decision, Observation, Pipeline
 from ember_core.pipeline.evidence import statistic_name
 from stream.records import Evidence, rfc3339
 
@@ -64,24 +64,56 @@ def explain_channels(
         decision: Decisions on rows.
         decided: Indices of the rows among these, `(B,)`.
     """
-    count = len(channels)
     severities, lead = decision.severities[decided], decision.lead[decided]
-    by_channel = lead < count
-    channel_weight = 10.0 ** severities[:, :count].astype(np.float64)
-    channel_weight = np.where(
-        np.arange(count)[None, :] == lead[:, None],
-        channel_weight.max(axis=1)[:, None] + channel_weight,
-        channel_weight,
-    )
-    weight = np.where(
-        by_channel[:, None], channel_weight / channel_weight.sum(axis=1)[:, None], shares
-    )
+    weight = _weights(severities, lead, shares)
     order = np.argsort(-weight, axis=1, kind="stable")[:, :SHOWN]
     usual = (observation.usual.values(index, sizes) for sizes in (0.0, -_RANGE, _RANGE))
     columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
     spoken = _evidence(channels, observation, index, severities, lead, decision.raised[decided])
     rows = zip(order.tolist(), *columns, strict=True)
     return [replace(Explanation(*row), evidence=e) for row, e in zip(rows, spoken, strict=True)]
+
+
+def channel_shares(
+    pipeline: Pipeline, observation: Observation, index: Any, decision: Decision, decided: Any
+) -> Any:
+    """Return the share of each channel in rows, `(B, C)`, float64, by which events name channels.
+
+    Args:
+        pipeline: Pipeline of the model.
+        observation: Rows observed.
+        index: Those that are explained, `(B,)`.
+        decision: Decisions on rows.
+        decided: Indices of the rows among these, `(B,)`.
+    """
+    if observation.usual is None:
+        return pipeline.explain(observation.visible[index])
+    severities, lead = decision.severities[decided], decision.lead[decided]
+    shares = np.zeros((lead.size, severities.shape[1] - 1))
+    by_all = np.flatnonzero(lead == shares.shape[1])  # the others have shares of their own
+    if by_all.size:
+        shares[by_all] = pipeline.explain(observation.visible[index[by_all]])
+    return _weights(severities, lead, shares)
+
+
+def _weights(severities: Any, lead: Any, shares: Any) -> Any:
+    """Return the weight of each channel in rows, `(B, C)`.
+
+    Args:
+        severities: Severity of each group, `(B, G)`.
+        lead: Leading group, `(B,)`.
+        shares: Share of each channel in the free energy, `(B, C)`; of rows that all channels lead.
+    """
+    count = shares.shape[1]
+    channel_weight = 10.0 ** severities[:, :count].astype(np.float64)
+    channel_weight = np.where(
+        np.arange(count)[None, :] == lead[:, None],
+        channel_weight.max(axis=1)[:, None] + channel_weight,
+        channel_weight,
+    )
+    return np.where(
+        (lead < count)[:, None], channel_weight / channel_weight.sum(axis=1)[:, None], shares
+    )
 
 
 def _evidence(

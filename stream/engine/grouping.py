@@ -234,6 +234,7 @@ def join(results: Sequence[StepResult], into: StepResult) -> None:
         into.scores = into.scores.and_then(columns)
     if len(scores) > 1:
         into.scores = into.scores.in_order()
+    into.details = [details for result in results for details in result.details]
     into.late = sorted({message for result in results for message in result.late})
     for result in results:
         into.missing += result.missing

@@ -8,6 +8,7 @@ other keys move the clock for it, as they would in an engine of one model.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -177,7 +178,8 @@ class ProfiledEngine(ProfiledPartitions):
             return
         live = self._lanes[self.profiles.number(profile)]
         check_candidate(candidate, live.channels)
-        lane = Lane(candidate, self._window, self._limits, control=self.control)
+        limits = replace(self._limits, detailed=())
+        lane = Lane(candidate, self._window, limits, control=self.control)
         self._shadow = ProfileShadow(live, lane)
 
     def detach(self, tp: TP) -> None:
@@ -305,6 +307,8 @@ class ProfiledEngine(ProfiledPartitions):
         clocks.end()
         join(results, result)
         result.scores.sample = sample[result.scores.sample]
+        for details in result.details:
+            details.sample = sample[details.sample]
         for counted in checked.messages:
             count_outcomes(counted, slice_offsets.offsets, checked.outcome, result)
         return result

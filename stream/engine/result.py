@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from stream.records import Event, Rejected
 
+from .detailed_scores import DetailedScores
+
 
 class SliceOffsets(NamedTuple):
     """Offsets and Kafka timestamps of the messages of one slice, the input of a step.
@@ -99,6 +101,7 @@ class StepResult:
         rejected: Messages to set aside: the codec's and the engine's own.
         counts: Messages by outcome, this step only.
         scores: Scored rows.
+        details: Scored rows of keys that are asked for, in detail; one entry a model.
         late: Messages with a late sample, by index in the slice.
         missing: Channel values carried forward or set to their mean.
         missing_by_channel: The same by channel, of those that lack a value.
@@ -111,6 +114,7 @@ class StepResult:
     rejected: list[Rejected] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     scores: ScoreColumns = field(default_factory=ScoreColumns.empty)
+    details: list[DetailedScores] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
     missing: int = 0
     missing_by_channel: dict[str, int] = field(default_factory=dict)

@@ -62,6 +62,13 @@ class RowRules:
             return 0.0
         return float(self.shift[row, 0])
 
+    def lowered(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the same as `lower` for several rows, `(n,)`."""
+        if self.shift is None or self.shift.shape[1] > 1:
+            return np.zeros(rows.size)
+        lowered: NDArray[np.float64] = self.shift[rows, 0].astype(np.float64)
+        return lowered
+
     def names(self, row: int) -> list[str]:
         """Return the rules that changed the judgement of a row, by name."""
         rules = self.key_rules[int(self.groups[row])]

@@ -25,6 +25,7 @@ from stream.records import Decoded, Event
 from .admission import Admitted, admit
 from .batch import KeyRows, StepBatch
 from .decide import Decider
+from .detailed_scores import DetailedScores
 from .episodes import Episodes
 from .expiry import Expiry
 from .hard_limits import HardLimits, LimitChange
@@ -36,6 +37,7 @@ from .quiet import batch_without_records, has_idle_keys
 from .result import ScoreColumns, SliceOffsets, StepResult
 from .rows import CompletedRows, Indices, ObservedRows, PackedSamples, RowMaker
 from .rules_effect import RulesEffect
+from .score_details import ScoreDetails
 from .scored_rows import ScoredRows
 from .silence import SilentKeys
 from .slices import PartitionSlice, slices_of
@@ -52,6 +54,7 @@ class Limits:
         ttl_us: Idle time after which a key is forgotten, by its partition's clock; 0: never.
         missing_channels: A channel of a key that has stopped coming gives a trigger.
         hard_limits: Rules may have hard limits; without it they may too, once the first is used.
+        detailed: Patterns of keys whose scored rows are given in detail; empty: none.
     """
 
     max_keys: int = 1_000_000
@@ -60,6 +63,7 @@ class Limits:
     ttl_us: int = 0
     missing_channels: bool = True
     hard_limits: bool = False
+    detailed: tuple[str, ...] = ()
 
 
 class Stepper:
@@ -95,6 +99,9 @@ class Stepper:
             self._silent = SilentKeys(store, self._rows, tumbling, warm_rows)
         max_gap = self._pipeline.config.max_gap
         self._missing = MissingChannels(max_gap) if limits.missing_channels else None
+        self._details: ScoreDetails | None = None
+        if limits.detailed:
+            self._details = ScoreDetails(self._pipeline, store, limits.detailed)
 
     def use_rules(self, rules: RulesEffect) -> None:
         """Judge by other rules of operators from the next record on."""
@@ -141,7 +148,7 @@ class Stepper:
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         if admitted.ticks is not None:
             self._move_clocks(admitted, result)
-        return result
+        return _with_joined_details(result)
 
     def _move_clocks(self, admitted: Admitted, result: StepResult) -> None:
         """Find the keys that are idle by samples of other stores, behind the last own one."""
@@ -175,7 +182,7 @@ class Stepper:
         self._idle.find(batch)
         self._emit_silent(batch, ScoreColumns.empty(), result)
         result.events += self.give_up(part)  # of rows restored from the disk
-        return result
+        return _with_joined_details(result)
 
     def give_up(self, part: Partition) -> list[Event]:
         """Resolve the alerts of a partition that its rows do not hold open any more."""
@@ -389,6 +396,10 @@ class Stepper:
         self._store.scatter(batch.keys.slots, batch.keys.block)
         if observed is None or scored is None:
             return ScoreColumns.empty()
+        if self._details is not None:
+            details = self._details.of(batch, observed, scored)
+            if details is not None:
+                result.details.append(details)
         return scored.columns(observed.rows, batch.sample, silent)
 
     def _missing_channels(
@@ -411,6 +422,13 @@ class Stepper:
             names = [channels[i] for i in changes.channel[changes.gone].tolist()]
             result.gone += zip(map(self._store.slab.key, slots.tolist()), names, strict=True)
         return changes
+
+
+def _with_joined_details(result: StepResult) -> StepResult:
+    """Join the details of the batches of a step, which are of one model."""
+    if result.details:
+        result.details = [DetailedScores.joined(result.details)]
+    return result
 
 
 def _rows_of_ticks(slots: Indices) -> tuple[Indices, Indices]:

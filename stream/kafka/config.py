@@ -52,7 +52,9 @@ class WorkerConfig:
         client_id: Name of the client in the broker's logs.
         instance_id: Id of a static member; empty: dynamic membership.
         session_timeout_seconds: Silence after which the group takes a worker for dead.
-        output: `<input>` patterns by kind: anomaly, trigger, dead_letters.
+        output: `<input>` patterns by kind: anomaly, trigger, dead_letters, scores.
+        scores: Whether scored rows are written.
+        scores_retention_seconds: Retention of their topic when it is made.
         replication_factor: Replicas of topics created here; -1: the broker's default.
         fetch_max_bytes: Most bytes in one answer of a broker.
         start: Place where a group without state begins: an end of the log, or so many seconds ago,
@@ -95,6 +97,8 @@ class WorkerConfig:
     instance_id: str
     session_timeout_seconds: float
     output: Mapping[str, str]
+    scores: bool
+    scores_retention_seconds: float
     replication_factor: int
     fetch_max_bytes: int
     start: Literal["earliest", "latest"] | float
@@ -143,7 +147,10 @@ class WorkerConfig:
                 "anomaly": output.anomalies,
                 "trigger": output.triggers,
                 "dead_letters": output.dead_letters,
+                "scores": output.scores_topic,
             },
+            scores=bool(output.scored_keys),
+            scores_retention_seconds=output.scores_retention_seconds,
             replication_factor=kafka.replication_factor,
             fetch_max_bytes=kafka.fetch_max_bytes,
             start=settings.input.begin,
@@ -196,7 +203,7 @@ class WorkerConfig:
         return f"{self.model_topic}-learn" if self.profile else f"{self.group}-learn"
 
     def output_topic(self, kind: str, input_topic: str) -> str:
-        """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`)."""
+        """Return the output topic of a kind (`anomaly`, `trigger`, `dead_letters`, `scores`)."""
         return self.output[kind].replace("<input>", self.streams.get(input_topic, input_topic))
 
     @property

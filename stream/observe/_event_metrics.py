@@ -58,6 +58,12 @@ class EventMetrics(MetricSet):
         self._dead_letters = self._counter(
             "ember_dead_letters", "Dead letters, by outcome.", "outcome"
         )
+        self._score_rows = self._counter(
+            "ember_scores_rows", "Scored rows written to the scores topic."
+        )
+        self._score_bytes = self._counter(
+            "ember_scores_bytes", "Bytes written to the scores topic, before compression."
+        )
         self._top_channels = self._counter(
             "ember_top_channels",
             "Anomalies and firing triggers, by the channel with the largest share.",
@@ -105,6 +111,11 @@ class EventMetrics(MetricSet):
                 continue  # no episode
             elif body.status == "resolved" and body.startsAt and body.endsAt:
                 self._episodes.observe((body.endsAt - body.startsAt).total_seconds())
+
+    def scores(self, rows: int, size: int) -> None:
+        """Count a message of the scores topic."""
+        self._score_rows.inc(rows)
+        self._score_bytes.inc(size)
 
     def missing(self, by_channel: Mapping[str, int]) -> None:
         """Count the values that rows lacked, by channel."""

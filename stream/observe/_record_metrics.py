@@ -22,7 +22,7 @@ _DURATION_BUCKETS = (
 )
 _STAGES = (
     *("decode", "engine", "step", "checkpoint", "checkpoint_stall", "recovery", "rebalance"),
-    "rekey",
+    *("rekey", "scores"),
 )
 _DELAY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0)  # 0.05 aim, 0.2 must
 _SEVERITY_BUCKETS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 12.0)

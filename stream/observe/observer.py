@@ -156,6 +156,10 @@ class ServiceObserver(Observer):
         """Record the duration of a stage within a slice."""
         self.metrics.timed(stage, seconds)
 
+    def scores(self, rows: int, size: int) -> None:
+        """Count a message of the scores topic: its rows, and its bytes."""
+        self.metrics.scores(rows, size)
+
     def fetched(self, tp: TP, next_offset: int, highwater: int | None) -> None:
         """Record the lag of an input partition from its position and the end of its log."""
         if highwater is not None:

@@ -21,6 +21,15 @@ class ScoresError(UserError, ValueError):
     """A message that holds no scored rows, or a missing library; the message says why."""
 
 
+def require_arrow() -> None:
+    """Refuse where pyarrow is not installed.
+
+    Raises:
+        ScoresError: If it is not.
+    """
+    _arrow()
+
+
 def encode(batch: ScoreBatch) -> bytes:
     """Return rows as an Arrow IPC stream of one record batch.
 

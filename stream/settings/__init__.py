@@ -17,6 +17,7 @@ from ._channels import ChannelsSection as ChannelsSection
 from ._console import ConsoleSection as ConsoleSection
 from ._detection import AlertsSection as AlertsSection
 from ._detection import ModelSection as ModelSection
+from ._detection import OutputKind as OutputKind
 from ._detection import OutputSection as OutputSection
 from ._incidents import IncidentsSection as IncidentsSection
 from ._input import InputSection as InputSection

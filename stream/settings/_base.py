@@ -54,7 +54,7 @@ class Section(BaseModel):
         return data
 
 
-def _split_list(value: Any) -> Any:
+def split_list(value: Any) -> Any:
     """Split the text of an environment variable: a JSON list, or names with commas between them."""
     if not isinstance(value, str):
         return value
@@ -75,5 +75,5 @@ def split_table(value: Any) -> Any:
     return {name.strip(): value_text.strip() for name, _, value_text in pairs}
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 Table = Annotated[dict[str, str], BeforeValidator(split_table)]

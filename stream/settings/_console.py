@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -58,6 +59,13 @@ class ConsoleSection(Section):
     what_if_seconds: float = Field(
         default=120.0, gt=0, description="Longest time of one replay of the what-if page."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # its error names the text
+        return value
 
     @field_validator("links")
     @classmethod

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from stream.durations import seconds_of
 from stream.key_patterns import bracket_fault
 
-from ._base import Section, split_table
+from ._base import Section, split_list, split_table
 from ._topics import name_fault
 
 _WEEK_SECONDS = 604_800.0
@@ -266,6 +266,29 @@ def _per_week(rate: str) -> float:
     return float(number) * _WEEK_SECONDS / _PERIOD_SECONDS[period]
 
 
+OutputKind = Literal["anomalies", "triggers", "incidents", "dead_letters", "scores"]
+"""Kind of an output topic."""
+
+
+def _scored_keys(value: Any) -> Any:
+    """Split patterns, as an environment variable has them, and refuse those that cannot be."""
+    if value in ("off", "all"):
+        return value
+    patterns = split_list(value)
+    if not isinstance(patterns, list | tuple) or not all(isinstance(p, str) for p in patterns):
+        raise ValueError("expected `off`, `all`, or a list of patterns such as `web-*`")
+    if not patterns or not all(patterns):
+        raise ValueError(
+            "expected one pattern at least; `off` writes no scores, `all` those of all"
+        )
+    if fault := bracket_fault(patterns):
+        raise ValueError(fault)
+    return tuple(patterns)
+
+
+ScoredKeys = Annotated[Literal["off", "all"] | tuple[str, ...], BeforeValidator(_scored_keys)]
+
+
 class OutputSection(Section):
     """Output topics. `<input>` stands for the input topic."""
 
@@ -283,19 +306,36 @@ class OutputSection(Section):
     dead_letters: str = Field(
         default="<input>.dead-letters", min_length=1, description="Topic of refused messages."
     )
+    scores: ScoredKeys = Field(
+        default="off",
+        description="Keys whose scored rows are written, with the usual band of each channel: "
+        "`off`, `all`, or patterns of keys such as `web-*`. It needs the extra `scores`.",
+    )
+    scores_topic: str = Field(
+        default="<input>.scores", min_length=1, description="Topic of scored rows."
+    )
+    scores_retention_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time for which scored rows stay: retention of their topic when it is made.",
+    )
 
-    @field_validator("anomalies", "triggers", "incidents", "dead_letters")
+    @field_validator("anomalies", "triggers", "incidents", "dead_letters", "scores_topic")
     @classmethod
     def _legal(cls, value: str) -> str:
         if fault := name_fault(value.replace("<input>", "input")):
             raise ValueError(fault)
         return value
 
-    def topic(
-        self,
-        kind: Literal["anomalies", "triggers", "incidents", "dead_letters"],
-        input_topic: str,
-    ) -> str:
+    @property
+    def scored_keys(self) -> tuple[str, ...]:
+        """Patterns of the keys whose scored rows are written; empty: none."""
+        if isinstance(self.scores, tuple):
+            return self.scores
+        return ("*",) if self.scores == "all" else ()
+
+    def topic(self, kind: OutputKind, input_topic: str) -> str:
         """Return the name of an output topic of an input topic."""
-        template: str = getattr(self, kind)
+        template: str = self.scores_topic if kind == "scores" else getattr(self, kind)
         return template.replace("<input>", input_topic)

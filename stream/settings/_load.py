@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -31,7 +31,7 @@ from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
 from ._console import ConsoleSection
 from ._control import ControlSection
-from ._detection import AlertsSection, ModelSection, OutputSection
+from ._detection import AlertsSection, ModelSection, OutputKind, OutputSection
 from ._incidents import IncidentsSection
 from ._input import InputSection, WindowSection
 from ._kafka import KafkaSection, plain_names
@@ -276,9 +276,7 @@ class Settings(BaseSettings):
         topics = self.input.topics
         return (self.kafka.group,) if self.input.rekey and len(topics) > 1 else topics
 
-    def output_topics(
-        self, kind: Literal["anomalies", "triggers", "incidents", "dead_letters"]
-    ) -> tuple[str, ...]:
+    def output_topics(self, kind: OutputKind) -> tuple[str, ...]:
         """Return the output topics of a kind, of all streams.
 
         Messages that are refused while they are re-keyed go to the dead letters of their own topic.

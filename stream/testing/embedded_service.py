@@ -19,7 +19,7 @@ from .events import Event, open_consumer, read_events
 if TYPE_CHECKING:
     from ember_core.pipeline import FleetModel
 
-Output = Literal["anomalies", "triggers", "dead_letters"]
+Output = Literal["anomalies", "triggers", "dead_letters", "scores"]
 
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 30.0
@@ -197,7 +197,9 @@ class EmbeddedService:
         """
         topics = sorted(self.settings.output_topics(output))
         partitions = [(topic, n) for topic in topics for n in range(self._counts[topic])]
-        return read_events(self.broker.bootstrap, partitions, decode=output != "dead_letters")
+        return read_events(
+            self.broker.bootstrap, partitions, decode=output in ("anomalies", "triggers")
+        )
 
     def wait_for(
         self, output: Output = "triggers", count: int = 1, seconds: float = 60.0

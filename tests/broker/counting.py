@@ -118,7 +118,7 @@ class CountingEngine:
         return []
 
     def tell_silence(self, tp: tuple[str, int]) -> Any:
-        return SimpleNamespace(events=[])
+        return SimpleNamespace(events=[], details=[])
 
     def note_quiet(self, tp: tuple[str, int], quiet_us: int) -> None:
         """Nothing is idle here."""
@@ -131,7 +131,9 @@ class CountingEngine:
 
     def step_all(self, shares: Any, batch: Decoded, fetch: Any) -> Any:
         """One partition after the other, which is what a joint step must come to."""
-        out = SimpleNamespace(events=[], sources=[], rejected=batch.rejected, counts={}, late=[])
+        out = SimpleNamespace(
+            events=[], sources=[], details=[], rejected=batch.rejected, counts={}, late=[]
+        )
         begin = 0
         for tp, count in shares:
             end = begin + count

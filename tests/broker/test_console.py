@@ -98,7 +98,10 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
     model = fit(KNOWN, CHANNELS, rows=307)
     model.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
     model.save(tmp_path / "model")
-    config = settings_file(broker, tmp_path, topic, f'[model]\npath = "{tmp_path / "model"}"\n')
+    if not broker.real:
+        broker.create({f"{topic}.scores": 2})
+    more = f'[model]\npath = "{tmp_path / "model"}"\n[output]\nscores = "all"\n'
+    config = settings_file(broker, tmp_path, topic, more)
     settings = console_settings(config)
     changelog = f"{settings.kafka.group}-state-{topic}-changelog"
 
@@ -130,7 +133,15 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
         (spike,) = api.until(spikes)
         assert spike["channels"][0]["name"] == "heat"
         assert spike["channels"][0]["direction"] == "above"
-        assert api.get("/api/status")["scores"] is False
+        assert api.get("/api/status")["scores"] is True
+        series = api.get(f"/api/keys/{SPIKY.decode()}/series", begin_us=0, end_us=2**52)
+        times = np.array(series["time_us"])
+        at = int(np.searchsorted(times, spike["starts_us"]))
+        assert times[at] == spike["starts_us"]
+        assert series["firing"][at] == 1
+        assert series["evidence"][at] >= series["threshold"][at]
+        fault = {name: channel["contribution"][at] for name, channel in series["channels"].items()}
+        assert max(fault, key=lambda name: fault[name]) == "heat"
         assert {k["key"] for k in api.get("/api/keys")["keys"]} == {"a", "b"}
         verdict = {"event": spike["id"], "verdict": "false-alarm", "note": "a backup"}
         written = api.send("POST", "/api/feedback", verdict)

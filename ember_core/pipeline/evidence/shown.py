@@ -18,6 +18,7 @@ class Usual:
     Args:
         transforms: Transforms of the channels.
         lowest: Smallest value of each, `(C,)`.
+        known: Channels of the rows' keys whose usual values are known, `(R, C)`.
         columns: Columns of rows and channels, `(R, C)` each: the usual unit; the seasonal
             expectation, in usual units; the anchor, in usual sizes; the usual size, in usual
             units; its growth.
@@ -25,15 +26,24 @@ class Usual:
 
     COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
 
-    def __init__(self, transforms: Transforms, lowest: Any, *columns: Any) -> None:
+    def __init__(self, transforms: Transforms, lowest: Any, known: Any, *columns: Any) -> None:
         self._transforms, self._lowest, self._columns = transforms, lowest, columns
+        self._known = known
 
-    def values(self, rows: Any, sizes: float = 0.0) -> Any:
+    def is_known(self, rows: Any) -> Any:
+        """Return True for channels with a usual value, `(N, C)`.
+
+        Args:
+            rows: Indices of the rows.
+        """
+        return self._known[rows]
+
+    def values(self, rows: Any, sizes: Any = 0.0) -> Any:
         """Return usual values `(N, C)`, float64, in the channels' own units.
 
         Args:
             rows: Indices of the rows.
-            sizes: Usual sizes above them: 3 and -3 give the usual range.
+            sizes: Usual sizes above them, a number or `(C,)`: 3 and -3 give the usual range.
         """
         unit, expected, level, size, growth = (column[rows] for column in self._columns)
         shifted = ops.astype((level + sizes * growth) * size, "float64")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin._metadata import TopicMetadata
 
+from stream.settings import OutputKind
 from stream.tools import clients
 
 from .control_topic_check import control_topic
@@ -168,11 +168,8 @@ def _changelog(cluster: Cluster, topic: str) -> Check:
 
 def _outputs(cluster: Cluster, topic: str) -> Iterator[Check]:
     output = cluster.settings.output
-    kinds: tuple[Literal["anomalies", "triggers", "dead_letters"], ...] = (
-        "anomalies",
-        "triggers",
-        "dead_letters",
-    )
+    kinds: list[OutputKind] = ["anomalies", "triggers", "dead_letters"]
+    kinds += ["scores"] if output.scored_keys else []
     names = [output.topic(kind, topic) for kind in kinds]
     missing = [name for name in names if name not in cluster.counts]
     if not missing:

@@ -12,13 +12,14 @@ from stream.scores import ScoreBatch
 
 from ._points import Points
 
-_SEGMENT_ROWS = 65_536
-"""Rows of a segment: what is dropped at once."""
+_SEGMENT_BYTES = 4 << 20
+"""Bytes of a segment, which is dropped at once."""
+_LEAST_ROWS = 64
 
 
 @dataclass
 class _Segment:
-    """Rows in order of arrival; room for `_SEGMENT_ROWS`, of which `size` are used."""
+    """Rows in order of arrival, of which `size` are used."""
 
     number: NDArray[np.int32]
     time_us: NDArray[np.int64]
@@ -55,6 +56,7 @@ class RowLog:
 
     def __init__(self, channels: int) -> None:
         self._channels = channels
+        self._capacity = max(_SEGMENT_BYTES // (29 + 20 * channels), _LEAST_ROWS)
         self._segments: deque[_Segment] = deque()
         self.complete_from_us = 0
 
@@ -82,10 +84,10 @@ class RowLog:
         """
         begin = 0
         while begin < len(batch):
-            if not self._segments or self._segments[-1].size == _SEGMENT_ROWS:
-                self._segments.append(_segment(self._channels))
+            if not self._segments or self._segments[-1].size == self._capacity:
+                self._segments.append(_segment(self._channels, self._capacity))
             segment = self._segments[-1]
-            count = min(len(batch) - begin, _SEGMENT_ROWS - segment.size)
+            count = min(len(batch) - begin, self._capacity - segment.size)
             target = slice(segment.size, segment.size + count)
             source = slice(begin, begin + count)
             segment.number[target] = numbers[source]
@@ -131,8 +133,8 @@ def _points(segment: _Segment, index: NDArray[np.int64]) -> Points:
     return Points(value=value, low=value, high=value, **columns)
 
 
-def _segment(channels: int) -> _Segment:
-    row, wide = (_SEGMENT_ROWS,), (_SEGMENT_ROWS, channels)
+def _segment(channels: int, rows: int) -> _Segment:
+    row, wide = (rows,), (rows, channels)
     score, severity, evidence, threshold = (np.zeros(row, np.float32) for _ in range(4))
     value, usual, lower, upper, contribution = (np.zeros(wide, np.float32) for _ in range(5))
     return _Segment(

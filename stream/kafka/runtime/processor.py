@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from stream.codecs import Codec
-from stream.engine import AnyEngine, Outcome, SliceOffsets, StepResult
+from stream.engine import AnyEngine, DetailedScores, Outcome, SliceOffsets, StepResult
 from stream.kafka.context import Context
 from stream.kafka.protocol.outbox import Outbox
 from stream.kafka.protocol.ports import Headers, LookupCodec, Outgoing
@@ -25,6 +25,7 @@ from stream.types import TP
 from .control import PartitionControls
 from .dead_letters import DeadLetters
 from .paused_partitions import PausedPartitions
+from .score_messages import ScoreMessages, by_partition
 from .trace_headers import trace_headers
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Processor:
         self._checkpoint = checkpoint
         self.controls: PartitionControls | None = None
         self._most = self._slice = slice_messages
+        self._scores = ScoreMessages(context.config)
 
     async def process(
         self,
@@ -248,6 +250,8 @@ class Processor:
 
         if result.events:
             self._send(messages, decoded, result, partition_of)
+        if result.details:
+            self._send_scores([tp for tp, _ in counts], ends, decoded, result)
         if self._dead_letters is not None:
             self._refuse(self._dead_letters, messages, result, partition_of)
         seconds = batch.decode_seconds + self._clock() - started
@@ -271,10 +275,26 @@ class Processor:
             origin = source_of(messages[source].headers) if self._config.rekeyed else None
             self._outbox.add(tp, [self._outgoing(tp, event, headers, origin)])
 
-    def send(self, tp: TP, events: Sequence[Event]) -> None:
-        """Send events of a partition that no record has brought about."""
+    def _send_scores(
+        self, partitions: Sequence[TP], ends: Sequence[int], decoded: Decoded, result: StepResult
+    ) -> None:
+        started = self._clock()
+        for details in result.details:
+            for tp, rows in by_partition(details, decoded.message, partitions, ends):
+                self._add_scores(tp, rows)
+        self._observer.timed("scores", self._clock() - started)
+
+    def _add_scores(self, tp: TP, details: DetailedScores) -> None:
+        for message, rows in self._scores.of(tp, details):
+            self._outbox.add(tp, [message])
+            self._observer.scores(rows, len(message.value or b""))
+
+    def send(self, tp: TP, events: Sequence[Event], scores: Sequence[DetailedScores] = ()) -> None:
+        """Send events and scored rows of a partition that no record has brought about."""
         self._observer.emitted(events)
         self._outbox.add(tp, [self._outgoing(tp, event, (), None) for event in events])
+        for details in scores:
+            self._add_scores(tp, details)
 
     def _refuse(
         self,

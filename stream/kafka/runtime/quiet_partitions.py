@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from stream.engine import AnyEngine
+from stream.engine import AnyEngine, DetailedScores
 from stream.kafka.context import Context
 from stream.kafka.protocol.positions import Positions
 from stream.records import Event
@@ -52,7 +52,7 @@ class QuietPartitions:
         positions: Positions of the partitions.
         fetch_lock: Lock held while a fetch is processed.
         checkpoint: Function that makes a checkpoint, given a reason for logs and metrics.
-        send: Function that sends events of a partition.
+        send: Function that sends events and scored rows of a partition.
         prepare: Function called with a partition before the engine gives its events.
 
     Attributes:
@@ -67,7 +67,7 @@ class QuietPartitions:
         positions: Positions,
         fetch_lock: asyncio.Lock,
         checkpoint: Callable[[str], Awaitable[None]],
-        send: Callable[[TP, list[Event]], None],
+        send: Callable[[TP, list[Event], list[DetailedScores]], None],
         prepare: Callable[[TP], None] = lambda _: None,
     ) -> None:
         self._context, self._clock = context, context.clock
@@ -155,9 +155,9 @@ class QuietPartitions:
         does so before the first record.
         """
         self._prepare(tp)
-        events = self._engine.tell_silence(tp).events
-        if events:
-            self._send(tp, events)
+        result = self._engine.tell_silence(tp)
+        if result.events or result.details:
+            self._send(tp, result.events, result.details)
             self._positions.reopen(tp)  # so that the next checkpoint writes the rows
 
 

@@ -38,6 +38,10 @@ CONTROL_CONFIG: Final = MODEL_CONFIG
 """Topic settings of the control topic, which has one partition for the same reason."""
 
 
+_SEGMENTS: Final = 12
+"""Segments of the scores topic within its retention."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Cluster as it is before the group is joined.
@@ -122,14 +126,26 @@ def own_topics(
             count = count or config.rekey_partitions or max(partitions.values(), default=0)
             topics[topic] = (count, REKEYED_CONFIG)
         topics[config.changelog(topic)] = (count, {"cleanup.policy": "compact"})
+        is_off = {"dead_letters": not config.dead_letters, "scores": not config.scores}
         for kind in config.output:
-            if kind != "dead_letters" or config.dead_letters:
-                topics.setdefault(config.output_topic(kind, topic), (count, {}))
+            if not is_off.get(kind, False):
+                settings = _scores_config(config) if kind == "scores" else {}
+                topics.setdefault(config.output_topic(kind, topic), (count, settings))
     for topic in config.model_topics:
         topics[topic] = (1, MODEL_CONFIG)
     if config.control_topic:
         topics[config.control_topic] = (1, CONTROL_CONFIG)
     return topics
+
+
+def _scores_config(config: WorkerConfig) -> dict[str, str]:
+    """Return the topic settings of scored rows: a segment stays until all of it is old."""
+    retention_ms = round(1000 * config.scores_retention_seconds)
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_ms),
+        "segment.ms": str(max(retention_ms // _SEGMENTS, 60_000)),
+    }
 
 
 async def prepare_log(config: WorkerConfig, topic: str, settings: Mapping[str, str]) -> bool:

@@ -50,7 +50,7 @@ class Rig:
             self.positions,
             asyncio.Lock(),
             self.checkpoint,
-            lambda _tp, events: self.sent.extend(events),
+            lambda _tp, events, _scores: self.sent.extend(events),
         )
 
     async def checkpoint(self, reason: str) -> None:
