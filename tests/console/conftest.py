@@ -58,8 +58,7 @@ def served(console: Console) -> Iterator[str]:
             time.sleep(0.02)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        console.extras["live"].close()
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join()
         listener.close()
 

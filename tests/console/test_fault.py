@@ -23,12 +23,12 @@ Open = Callable[..., "Page"]
 
 def documents(console: Console, kind: str) -> list[str]:
     with console.store.locked() as store:
-        return [d.key for d in store.documents.all() if d.kind == kind]
+        return [d.key for d in store.documents.control.documents if d.kind == kind]
 
 
 def test_the_fleet_shows_the_fault(open_page: Open) -> None:
     page = open_page("/")
-    row = page.locator(".key-row", has=page.locator(".firing", visible=True), has_text=KEY)
+    row = page.locator(".key-row", has=page.locator(".dot.firing"), has_text=KEY)
     row.first.wait_for()
     assert row.first.locator(".key-channel").text_content() == CHANNEL
     page.locator(".heat-name.is-firing", has_text=KEY).wait_for()
@@ -64,6 +64,7 @@ def test_the_keyboard_walks_the_fleet(open_page: Open) -> None:
     assert first in (spoken.text_content() or "")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/keys/"))
+    page.locator(".key-title").wait_for()
     assert page.locator("h1").text_content() == first
 
 
@@ -87,14 +88,14 @@ def test_ten_thousand_keys_cost_a_frame_as_much_as_ten(open_page: Open) -> None:
                 "step_us": 15_000_000,
                 "columns": 240,
                 "total": 10_000,
-                "keys": [f"key-{n}" for n in range(10_000)],
+                "keys": [KEY, *(f"key-{n}" for n in range(1, 10_000))],
                 "firing": [0] * 10_000,
                 "cells": "FBQU" * (10_000 * 240 // 3),
             }
         ),
     )
     page.locator(".tab", has_text="Fleet").click()
-    page.locator(".heat-name", has_text="key-0").first.wait_for()
+    page.locator(".heat-name", has_text="key-1").first.wait_for()
     heat = page.locator(".heat")
     assert heat.evaluate("e => e.scrollHeight") > 200_000
     heat.evaluate("e => { e.scrollTop = e.scrollHeight; }")
@@ -118,7 +119,12 @@ def test_the_key_page_shows_the_channel_outside_its_band(open_page: Open) -> Non
     assert box is not None
     page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 20)
     page.locator(".is-outside").first.wait_for()
-    assert page.locator(".is-outside th").all_text_contents() == [CHANNEL]
+    # One usual value in twenty is outside its band too.
+    outside = page.locator(".is-outside th").all_text_contents()
+    assert CHANNEL in outside
+    assert len(outside) < 4
+    part = page.locator("tr", has=page.locator("th", has_text=CHANNEL)).locator("td").nth(3)
+    assert int((part.text_content() or "").rstrip(" %")) > 80
     assert "at=" in page.url
 
 
@@ -226,7 +232,8 @@ def test_what_if_shows_pages_that_go(open_page: Open) -> None:
 def test_the_network_lights_up(open_page: Open) -> None:
     page = open_page(f"/network?key={KEY}")
     page.locator(".wiring-facts h2", has_text=KEY).wait_for()
-    bright = "() => [...document.querySelectorAll('.neuron')].filter(c => +c.getAttribute('fill-opacity') > 0.5).length"
+    bright = """() => [...document.querySelectorAll('.neuron')]
+      .filter(circle => Number(circle.getAttribute('fill-opacity')) > 0.5).length"""
     assert page.evaluate(bright) > 0
     at = page.url
     page.keyboard.press("ArrowLeft")

@@ -74,9 +74,10 @@ def test_names_that_are_markup_stay_text(open_page: Open) -> None:
     assert page.locator("main img, main b").count() == 0
 
 
-def test_an_unknown_key_and_an_unknown_page_say_what_to_do(open_page: Open, address: str) -> None:
+def test_an_unknown_page_says_what_to_do(open_page: Open) -> None:
     page = open_page("/health")
-    page.evaluate("history.pushState(null, '', '/nowhere'); dispatchEvent(new PopStateEvent('popstate'))")
+    page.evaluate("history.pushState(null, '', '/nowhere'), history.pushState(null, '', '/')")
+    page.go_back()
     page.get_by_text("There is no such page").wait_for()
 
 

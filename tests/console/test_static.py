@@ -55,7 +55,7 @@ def test_a_module_parses_and_is_small(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_imports_of_a_module_are_files(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
-    for target in re.findall(r"""(?:from|import\()\s*"([^"]+)\"""", text):
+    for target in re.findall(r'(?:^import |^} from |^import .* from |import\()"([^"]+)"', text, re.M):
         assert target.startswith("."), f"{target} is no file beside it"
         assert (module.parent / target).resolve().is_file(), target
 
