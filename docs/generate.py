@@ -33,7 +33,7 @@ from stream.engine.state.layout import (
     engine_fields,
     pause_fields,
 )
-from stream.observe import WORKER_UP, BridgeMetrics, IncidentMetrics, Metrics
+from stream.observe import WORKER_UP, BridgeMetrics, ConsoleMetrics, IncidentMetrics, Metrics
 from stream.settings import json_schema
 from tests.prove import page as proofs
 
@@ -164,7 +164,7 @@ def _rule_keys(rule: Mapping[str, Any]) -> str:
     return "A rule has these keys:\n\n" + table(("key", "meaning"), rows)
 
 
-def metrics(shown: Metrics | BridgeMetrics, prefix: str = "ember_") -> str:
+def metrics(shown: Metrics | BridgeMetrics | ConsoleMetrics, prefix: str = "ember_") -> str:
     """Every metric of a worker, of a bridge, or of the incidents, by the begin of its name."""
     return _metric_table(row for row in shown.describe() if row[0].startswith(prefix))
 
@@ -224,6 +224,7 @@ PARTS = {
     "metrics": lambda: metrics(Metrics(["telemetry"])),
     "host-metrics": host_metrics,
     "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
+    "console-metrics": lambda: metrics(ConsoleMetrics(process=False)),
     "incident-metrics": lambda: metrics(IncidentMetrics(OUTCOMES, RESULTS), "ember_incidents_"),
     "library": lambda: library_page.page(library_page.kept()),
     **{

@@ -38,11 +38,13 @@ class Reading:
         lag: Records that are not read yet.
         phase: What it is about.
         trouble: Reason why something cannot be read; empty when all can.
+        invalid: Records that could not be used.
     """
 
     lag: int = 0
     phase: str = "starting"
     trouble: str = ""
+    invalid: int = 0
 
 
 @dataclass

@@ -10,13 +10,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from stream.errors import UserError
 from stream.observe import configure_logs
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint
 
 log = structlog.stdlib.get_logger("ember")
 
@@ -106,12 +109,15 @@ class Server:
 
 
 @contextmanager
-def running(settings: Settings, **parts: Any) -> Iterator[Server]:
+def running(
+    settings: Settings, more: Sequence[Endpoint] = (), *, is_demo: bool = False
+) -> Iterator[Server]:
     """Read topics in threads while the block runs, and yield the server.
 
     Args:
         settings: Settings of the service.
-        **parts: Parts of `Console` besides those that the settings bring.
+        more: Endpoints beside those of every console.
+        is_demo: True in `ember demo`.
 
     Raises:
         UserError: If it cannot listen, or a package is missing.
@@ -137,12 +143,12 @@ def running(settings: Settings, **parts: Any) -> Iterator[Server]:
         reading=Reading(),
         workers=Workers(settings),
         replayer=Replayer(section.what_if_seconds),
-        **parts,
+        is_demo=is_demo,
     )
     listener = _listen(section.host, section.port)
     stop = threading.Event()
     try:
-        server = Server(make_app(console), listener, topics)
+        server = Server(make_app(console, more), listener, topics)
         console.is_stopping = lambda: server.is_stopping
         reader = TopicReader(settings, store, console.reading)
         assert console.workers is not None

@@ -43,9 +43,6 @@ class TopicReader:
         store: Store that takes what is read.
         state: State of the reading, for health.
         clock: Wall clock, seconds since the epoch.
-
-    Attributes:
-        invalid: Records that could not be used.
     """
 
     def __init__(
@@ -64,7 +61,6 @@ class TopicReader:
         self._next_refresh = 0.0
         self._oldest_ms = 0
         self._is_logged = self._has_control = False
-        self.invalid = 0
 
     def run(self, stop: threading.Event) -> None:
         """Read until an event is set.
@@ -168,7 +164,7 @@ class TopicReader:
                 self._catalogue.take(offset, message.key(), message.value())
                 is_changed = True
             elif message.timestamp()[1] >= self._oldest_ms and not self._take_one(source, message):
-                self.invalid += 1
+                self._state.invalid += 1
         if is_changed or not self._has_control:
             self._tell_control()
         self._note_phase()

@@ -5,6 +5,7 @@
 
 from ._bridge_metrics import BridgeMetrics as BridgeMetrics
 from ._bridge_metrics import IncidentMetrics as IncidentMetrics
+from ._console_metrics import ConsoleMetrics as ConsoleMetrics
 from ._mask import in_text as in_text
 from .health import BridgeHealth as BridgeHealth
 from .health import Check as Check
@@ -26,6 +27,7 @@ __all__ = [
     "BridgeHealth",
     "BridgeMetrics",
     "Check",
+    "ConsoleMetrics",
     "Health",
     "HostMetrics",
     "HttpServer",

@@ -73,6 +73,11 @@ _LAST = ("time_us", "score", "threshold", "value", "usual", "lower", "upper", "c
 """Columns that a bin has of its last row."""
 
 
+def with_room(keys: int) -> int:
+    """Return a capacity for some number of keys, with an eighth more for those to come."""
+    return keys + max(64, keys // 8)
+
+
 class Bins:
     """Bins of one width, of keys that have the same channels.
 
@@ -104,8 +109,8 @@ class Bins:
 
     def make_room(self, keys: int) -> None:
         """Let later slots have room for some number of keys."""
-        while self._capacity < keys:
-            self._capacity *= 2
+        if self._capacity < keys:
+            self._capacity = with_room(keys)
 
     def add(self, places: NDArray[np.int64], batch: ScoreBatch) -> None:
         """Take rows.

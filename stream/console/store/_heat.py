@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._bins import with_room
+
 HEAT_STEP_US: Final = 15_000_000
 """Width of a cell, microseconds. Rows come every ten seconds to a minute in most fleets."""
 NO_ROW: Final = 255
@@ -39,7 +41,7 @@ class HeatMap:
         numbers: NDArray[np.int32],
         time_us: NDArray[np.int64],
         severity: NDArray[np.float32],
-        capacity: int,
+        keys: int,
     ) -> None:
         """Take rows.
 
@@ -47,15 +49,15 @@ class HeatMap:
             numbers: Numbers of the keys, `(n,)`.
             time_us: Event times, `(n,)`.
             severity: Severities, `(n,)`; NaN before a key is scored.
-            capacity: Number of keys that a new slot has room for.
+            keys: Number of all keys.
         """
         slots = time_us // HEAT_STEP_US
         levels = cell_of(severity) + np.uint8(1)  # 255 turns to 0: no row
         for slot in np.unique(slots).tolist():
             chosen = slots == slot
             cells = self._slots.get(slot)
-            if cells is None or len(cells) < capacity:
-                wider = np.zeros(capacity, np.uint8)
+            if cells is None or len(cells) < keys:
+                wider = np.zeros(with_room(keys), np.uint8)
                 if cells is not None:
                     wider[: len(cells)] = cells
                 cells = self._slots[slot] = wider
