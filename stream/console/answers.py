@@ -285,13 +285,18 @@ class Synapse(msgspec.Struct, rename={"source": "from", "target": "to"}):
 
 
 class NetworkAnswer(msgspec.Struct):
-    """Wiring of the liquid network, from the inputs to the motor neurons."""
+    """Wiring of the liquid network, from the inputs to the motor neurons.
+
+    `severity_unit` is `day` where severity 2 means once in 100 days, and `row` where it means one
+    row in 100.
+    """
 
     layers: list[Layer]
     synapses: list[Synapse]
     channels: list[str]
     model: str
     sha256: str
+    severity_unit: str
 
 
 class ActivationsAnswer(msgspec.Struct):

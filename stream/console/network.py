@@ -121,6 +121,7 @@ def network(call: Call) -> answers.NetworkAnswer:
         channels=list(model.channels),
         model=f"{model.name} {model.version}",
         sha256=model.sha256,
+        severity_unit="row" if model.pipeline.config.evidence == "joint" else "day",
     )
 
 

@@ -51,7 +51,7 @@ export function episodeCard(episode, { changed, withKey = true, isChosen = false
       h(
         "p",
         { class: "card-facts" },
-        h("span", { title: `Severity ${numberText(episode.severity)}, at its peak ${numberText(episode.peak ?? episode.severity)}` }, `At its peak ${rarity(episode.peak ?? episode.severity)}`),
+        h("span", { title: `Severity ${numberText(episode.severity)}, at its peak ${numberText(episode.peak ?? episode.severity)}` }, `At its peak ${rarity(episode.peak ?? episode.severity, state.severitySeconds(null))}`),
         episode.incident && h("a", { href: `/incidents?view=incidents&incident=${encodeURIComponent(episode.incident)}` }, "Part of an incident"),
       ),
       actionsOf(episode, changed),

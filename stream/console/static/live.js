@@ -1,11 +1,11 @@
 /** The console's stream of server-sent events, and whether it is alive. */
 
-const KINDS = ["trigger", "incident", "control", "rows"];
+const KINDS = ["trigger", "incident", "control", "rows", "replay"];
 const SILENT_MS = 8_000;
 const RETRY_MS = 3_000;
 
 /**
- * Live events. Dispatches `trigger`, `incident`, `control` and `rows` with the message in `detail`,
+ * Live events. Dispatches `trigger`, `incident`, `control`, `rows` and `replay` with the message in `detail`,
  * and `state` when `state` changes.
  */
 class Live extends EventTarget {

@@ -10,6 +10,7 @@ class State extends EventTarget {
   status = null;
   /** Whether the stream of events was connected once. */
   wasLive = false;
+  #unit = "row";
   /** Microseconds by which the console's clock is ahead of the viewer's. */
   #ahead = 0;
 
@@ -24,6 +25,21 @@ class State extends EventTarget {
     });
     setInterval(() => this.refresh().catch(() => {}), EVERY_MS);
     await this.refresh();
+    // Without a model severities are said in rows, which is right for most.
+    get("/network").then((network) => {
+      this.#unit = network.severity_unit ?? "row";
+      this.dispatchEvent(new Event("change"));
+    }, () => {});
+  }
+
+  /**
+   * Return the seconds for which a severity of 1 stands for ten: a day, or the time between two
+   * rows, as the model has it.
+   *
+   * @param {number | null} cadence Seconds between two rows of a key; null: not known.
+   */
+  severitySeconds(cadence) {
+    return this.#unit === "day" ? 86_400 : cadence;
   }
 
   /** Read the status now. */

@@ -14,7 +14,9 @@ import { followGestures } from "./gestures.js";
  *   string][], from0?: boolean, paint?: (plot: any) => void, min?: number}} Look
  */
 
-const SYNC = uPlot.sync("key");
+/** The library brings no types. @type {any} */
+const Plot = uPlot;
+const SYNC = Plot.sync("key");
 const AXIS_WIDTH = 58;
 
 /** Chart in a figure of its own. Colours are names of the theme. */
@@ -52,7 +54,7 @@ export class Chart {
     this.plot?.destroy();
     const { look, span } = this;
     const axis = { stroke: colour("muted"), font: "11px system-ui, sans-serif", grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false } };
-    this.plot = new uPlot(
+    this.plot = new Plot(
       {
         width: Math.max(120, this.place.clientWidth),
         height: look.height,
@@ -120,7 +122,7 @@ export class Chart {
       width: line.width ?? 1.5,
       dash: line.dash,
       fill: line.fill ? colour(line.fill) : undefined,
-      paths: line.bars ? uPlot.paths.bars?.({ size: [0.9, 60, 1], align: 0 }) : undefined,
+      paths: line.bars ? Plot.paths.bars({ size: [0.9, 60, 1], align: 0 }) : undefined,
       points: { show: line.width === 0 ? false : undefined, size: 4 },
     };
   }

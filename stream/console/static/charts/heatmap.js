@@ -4,16 +4,16 @@
  * A scroll draws the visible rows only: one small image, scaled up. So a frame costs the same for
  * ten keys and for ten thousand.
  */
-import { h, show } from "../dom.js";
+import { h } from "../dom.js";
 import { keyAddress } from "../router.js";
-import { colour, isDark, theme } from "../theme.js";
-import { tickText, timeText, utcText } from "../times.js";
+import { colour, theme } from "../theme.js";
 import { rarity } from "../words.js";
 import { palette } from "./colours.js";
+import { AXIS, paintAxis, paintCells, paintMarks } from "./heat_paint.js";
+import { showTip } from "./heat_tip.js";
 
 /** Height of a row in pixels; 0 makes the whole fleet fit into the window. */
 export const DENSITIES = { names: 22, dense: 6, all: 0 };
-const AXIS = 22;
 
 export class Heatmap {
   /** @type {import("./heat_rows.js").HeatRows | null} */
@@ -110,6 +110,11 @@ export class Heatmap {
     return this.scroller.clientWidth < 600 ? 112 : 200;
   }
 
+  /** @param {number} width Width of the canvas. */
+  #box(width) {
+    return { left: this.#left, width: width - this.#left };
+  }
+
   get #fits() {
     return DENSITIES[this.density] === 0;
   }
@@ -141,7 +146,7 @@ export class Heatmap {
       if (this.#fits) this.#paintAll(context, width);
       else this.#paintRows(context, width);
     }
-    this.#paintAxis(context, width);
+    paintAxis(context, rows, { ...this.#box(width), top: 0, height: full }, this.#column);
   }
 
   /**
@@ -153,8 +158,8 @@ export class Heatmap {
     const lines = Math.min(rows.length, Math.floor(this.#height * devicePixelRatio));
     if (this.#shrunk?.lines !== lines) this.#shrunk = { lines, ...rows.shrunk(lines) };
     const { cells, firing } = this.#shrunk;
-    this.#image(context, cells, lines, AXIS, this.#height, width);
-    this.#marks(context, firing, lines, AXIS, this.#height / lines);
+    paintCells(context, { cells, columns: rows.columns, lines, palette: this.#palette, ...this.#box(width), top: AXIS, height: this.#height });
+    paintMarks(context, firing, lines, this.#left - 8, AXIS, this.#height / lines);
     this.#place(-1, 0, 0);
     if (this.chosen >= 0) {
       const y = AXIS + ((this.chosen + 0.5) / rows.length) * this.#height;
@@ -174,8 +179,8 @@ export class Heatmap {
     const count = Math.min(rows.length - first, Math.ceil(this.#height / height) + 1);
     const top = AXIS + first * height - this.scroller.scrollTop;
     const part = rows.cells.subarray(first * rows.columns, (first + count) * rows.columns);
-    this.#image(context, part, count, top, count * height, width);
-    this.#marks(context, rows.firing.slice(first, first + count), count, top, height);
+    paintCells(context, { cells: part, columns: rows.columns, lines: count, palette: this.#palette, ...this.#box(width), top, height: count * height });
+    paintMarks(context, rows.firing.slice(first, first + count), count, this.#left - 8, top, height);
     if (height > 8) {
       context.fillStyle = colour("panel");
       for (let row = 0; row <= count; row += 1) {
@@ -189,40 +194,6 @@ export class Heatmap {
       context.strokeRect(this.#left + 0.5, y + 0.5, width - this.#left - 1, height - 1);
     }
     this.#place(height > 8 ? first : -1, count, top);
-  }
-
-  /**
-   * @param {CanvasRenderingContext2D} context Context of the canvas.
-   * @param {Uint8Array} cells Cells of the lines.
-   * @param {number} lines How many there are.
-   * @param {number} top Place of the first.
-   * @param {number} height Height of all.
-   * @param {number} width Width of the canvas.
-   */
-  #image(context, cells, lines, top, height, width) {
-    const columns = /** @type {import("./heat_rows.js").HeatRows} */ (this.rows).columns;
-    const small = new OffscreenCanvas(columns, lines);
-    const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (small.getContext("2d"));
-    const image = pen.createImageData(columns, lines);
-    const pixels = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < pixels.length; i += 1) pixels[i] = this.#palette[cells[i]];
-    pen.putImageData(image, 0, 0);
-    context.drawImage(small, 0, 0, columns, lines, this.#left, top, width - this.#left, height);
-  }
-
-  /**
-   * @param {CanvasRenderingContext2D} context Context of the canvas.
-   * @param {ArrayLike<number>} firing Which lines fire.
-   * @param {number} lines How many there are.
-   * @param {number} top Place of the first.
-   * @param {number} height Height of one.
-   */
-  #marks(context, firing, lines, top, height) {
-    context.fillStyle = colour("firing");
-    for (let line = 0; line < lines; line += 1) {
-      if (!firing[line]) continue;
-      context.fillRect(this.#left - 8, top + line * height + (height > 8 ? 3 : 0), 4, Math.max(height > 8 ? height - 6 : height, 1));
-    }
   }
 
   /**
@@ -256,37 +227,6 @@ export class Heatmap {
   }
 
   /**
-   * @param {CanvasRenderingContext2D} context Context of the canvas.
-   * @param {number} width Its width.
-   */
-  #paintAxis(context, width) {
-    const rows = /** @type {import("./heat_rows.js").HeatRows} */ (this.rows);
-    const [begin, end] = [rows.beginUs / 1e6, rows.endUs / 1e6];
-    context.fillStyle = colour("panel");
-    context.fillRect(0, 0, width, AXIS);
-    context.fillStyle = colour("muted");
-    context.font = "11px system-ui, sans-serif";
-    context.textBaseline = "middle";
-    const wide = (width - this.#left) / 90;
-    const step = STEPS.find((seconds) => (end - begin) / seconds <= wide) ?? 86400;
-    const shift = new Date(begin * 1e3).getTimezoneOffset() * 60;
-    for (let at = Math.ceil((begin - shift) / step) * step + shift; at < end; at += step) {
-      const x = this.#left + ((at - begin) / (end - begin)) * (width - this.#left);
-      const text = tickText(at, step);
-      if (x + context.measureText(text).width + 8 > width) break;
-      context.fillRect(x, AXIS - 5, 1, 5);
-      context.fillText(text, x + 4, AXIS / 2);
-    }
-    if (this.#column >= 0 && isFinite(this.#column)) {
-      const x = this.#left + ((this.#column + 0.5) / rows.columns) * (width - this.#left);
-      context.globalAlpha = isDark() ? 0.35 : 0.25;
-      context.fillStyle = colour("text");
-      context.fillRect(x, AXIS, 1, this.#height);
-      context.globalAlpha = 1;
-    }
-  }
-
-  /**
    * Return the row and column under the pointer; null where there is none.
    *
    * @param {MouseEvent} event Event of the pointer.
@@ -311,27 +251,8 @@ export class Heatmap {
     const place = this.#under(event);
     if (!place || event.pointerType === "touch") return this.#leave();
     [this.chosen, this.#column] = [place.row, place.column];
-    this.#explain(place.row, place.column);
-    const flip = place.x > this.scroller.clientWidth - 260;
-    this.tip.style.transform = `translate(${place.x + (flip ? -12 : 14)}px, ${place.y + 14}px)${flip ? " translateX(-100%)" : ""}`;
-    this.tip.hidden = false;
+    showTip(this.tip, /** @type {any} */ (this.rows), place, this.cadence, this.scroller.clientWidth);
     this.draw();
-  }
-
-  /**
-   * @param {number} row Number of the key.
-   * @param {number} column Number of the column.
-   */
-  #explain(row, column) {
-    const rows = /** @type {import("./heat_rows.js").HeatRows} */ (this.rows);
-    const atUs = rows.beginUs + column * rows.stepUs;
-    show(
-      this.tip,
-      h("strong", {}, rows.keys[row]),
-      h("span", { title: utcText(atUs) }, timeText(atUs)),
-      h("span", {}, rarity(rows.severity(row, column), this.cadence)),
-      rows.firing[row] ? h("span", { class: "firing-word" }, "fires now") : null,
-    );
   }
 
   #leave() {
@@ -380,5 +301,3 @@ export class Heatmap {
     this.draw();
   }
 }
-
-const STEPS = [1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200];

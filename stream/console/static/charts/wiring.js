@@ -12,6 +12,8 @@ export class WiringPicture {
   labels = new Map();
   /** @type {Map<string, {circle: SVGElement, halo: SVGElement}>} */
   #neurons = new Map();
+  /** Ids of the neurons of each layer. @type {Set<string>[]} */
+  #layers = [];
   /** @type {{line: SVGElement, from: string, weight: number}[]} */
   #synapses = [];
   /** @type {Record<string, number>} */
@@ -20,6 +22,7 @@ export class WiringPicture {
   /** @param {any} network Network as the API gives it. */
   constructor(network) {
     const layers = LAYERS.map((name) => network.layers.find((/** @type {any} */ layer) => layer.name === name)).filter((layer) => layer?.neurons.length);
+    this.#layers = layers.map((layer) => new Set(layer.neurons.map((/** @type {any} */ neuron) => neuron.id)));
     const most = Math.max(...layers.map((layer) => layer.neurons.length));
     const [width, height] = [960, Math.max(320, Math.min(760, most * GAP)) + 50];
     /** @type {Map<string, [number, number]>} */
@@ -59,13 +62,18 @@ export class WiringPicture {
 
   /** Draw in the colours of the theme. */
   repaint() {
-    const values = Object.values(this.#activations).map(Math.abs);
-    const most = Math.max(1e-9, ...values);
-    const isLit = values.length > 0;
+    const isLit = Object.keys(this.#activations).length > 0;
+    // Inputs are larger than neurons: each layer has a scale of its own.
+    const share = (/** @type {string} */ id) => {
+      const layer = this.#layers.find((ids) => ids.has(id)) ?? new Set([id]);
+      const most = Math.max(1e-9, ...[...layer].map((one) => Math.abs(this.#activations[one] ?? 0)));
+      return Math.abs(this.#activations[id] ?? 0) / most;
+    };
+    const shares = new Map([...this.#neurons.keys()].map((id) => [id, share(id)]));
     const [above, below, still] = [colour("excites"), colour("inhibits"), colour("panel")];
     for (const [id, { circle, halo }] of this.#neurons) {
       const value = this.#activations[id] ?? 0;
-      const share = Math.abs(value) / most;
+      const share = shares.get(id) ?? 0;
       circle.setAttribute("fill", isLit && share > 0.02 ? (value > 0 ? above : below) : still);
       circle.setAttribute("fill-opacity", String(isLit ? 0.15 + 0.85 * share : 1));
       halo.setAttribute("fill", value > 0 ? above : below);
@@ -73,8 +81,8 @@ export class WiringPicture {
     }
     const base = isDark() ? 0.32 : 0.36;
     for (const { line, from, weight } of this.#synapses) {
-      const share = Math.abs(this.#activations[from] ?? 0) / most;
-      line.setAttribute("stroke-opacity", String(isLit ? 0.06 + 0.8 * share * Math.sqrt(weight) : base * (0.3 + 0.7 * weight)));
+      const share = shares.get(from) ?? 0;
+      line.setAttribute("stroke-opacity", String(isLit ? 0.1 + 0.9 * share * Math.sqrt(weight) : base * (0.3 + 0.7 * weight)));
     }
   }
 

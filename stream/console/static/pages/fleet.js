@@ -141,7 +141,7 @@ export function open(view, { query }) {
   /** @param {string} key A key whose rows tell how often rows come. */
   async function learnCadence(key) {
     const { first_us, last_us, rows } = await get(keyPath(key), {}, controller.signal);
-    if (rows > 2 && last_us > first_us) map.cadence = (last_us - first_us) / 1e6 / (rows - 1);
+    if (rows > 2 && last_us > first_us) map.cadence = state.severitySeconds((last_us - first_us) / 1e6 / (rows - 1));
     drawLegend();
   }
 

@@ -74,7 +74,7 @@ export function open(view, { key: given, query }) {
   async function loadAbout() {
     try {
       about = await get(keyPath(key), {}, controller.signal);
-      if (about.rows > 2) readout.cadence = (about.last_us - about.first_us) / 1e6 / (about.rows - 1);
+      if (about.rows > 2) readout.cadence = state.severitySeconds((about.last_us - about.first_us) / 1e6 / (about.rows - 1));
       drawHead();
       show(episodes, episodeList(about.episodes, chosen, loadAbout));
       show(documents, documentList(about.documents, loadAbout));

@@ -4,6 +4,7 @@ import { change } from "../actions.js";
 import { h, show } from "../dom.js";
 import { episodeAddress } from "../episodes.js";
 import { fieldOf } from "../forms.js";
+import { live } from "../live.js";
 import { fault } from "../notices.js";
 import { button, emptyState } from "../parts.js";
 import { state } from "../state.js";
@@ -15,7 +16,8 @@ import { ruleOf } from "./rule_form.js";
 export function open(view, { query }) {
   const verdict = h("div", { class: "whatif-answer" }, intro());
   const run = h("button", { class: "button primary" }, "Replay");
-  const stop = button("Stop", () => controller?.abort(), { hidden: true });
+  const stop = button("Stop", cancel, { hidden: true });
+  let step = "";
   const progress = h("div", { class: "progress", hidden: true, role: "status" });
   /** @type {AbortController | null} */
   let controller = null;
@@ -27,7 +29,7 @@ export function open(view, { query }) {
     h(
       "div",
       { class: "form-row" },
-      fieldOf({ name: "keys", label: "Keys (pattern)", value: query.get("keys") ?? "*", required: true }),
+      fieldOf({ name: "keys", label: "Keys: a pattern, or names", value: query.get("keys") ?? "*", required: true }),
       fieldOf({ name: "hours", label: "Time back", value: query.get("hours") ?? "24", choices: { 1: "1 hour", 6: "6 hours", 24: "a day", 72: "3 days", 168: "a week" } }),
     ),
     h("h2", {}, "What would be different"),
@@ -35,7 +37,7 @@ export function open(view, { query }) {
       "div",
       { class: "form-row" },
       fieldOf({ name: "budget", label: "Pages accepted per key", hint: "as now, or 2/week", value: query.get("budget") ?? "" }),
-      fieldOf({ name: "evidence", label: "Evidence", value: "", choices: { "": "as now", "channels+joint": "each channel, and all together", joint: "all channels together" } }),
+      fieldOf({ name: "evidence", label: "Rows that evidence lasts", hint: "as now, or 5", value: query.get("evidence") ?? "" }),
     ),
     h(
       "fieldset",
@@ -90,7 +92,7 @@ export function open(view, { query }) {
     controller = new AbortController();
     begin();
     try {
-      const keys = given.keys.split(/[\s,]+/).filter(Boolean);
+      const keys = given.keys.split(",").map((key) => key.trim()).filter(Boolean);
       const answer = await send(
         "POST",
         "/api/what-if",
@@ -99,7 +101,7 @@ export function open(view, { query }) {
           hours: Number(given.hours),
           budget: given.budget || null,
           rules: rule ? [rule] : [],
-          evidence: given.evidence || null,
+          evidence: given.evidence ? Number(given.evidence) : null,
         },
         controller.signal,
       );
@@ -117,9 +119,25 @@ export function open(view, { query }) {
     run.disabled = true;
     stop.hidden = false;
     progress.hidden = false;
-    const tick = () => show(progress, h("span", { class: "spinner", "aria-hidden": "true" }), `The engine reads the records again: ${Math.round((Date.now() - started) / 1e3)} s`);
+    step = "reading the records";
+    const tick = () => show(progress, h("span", { class: "spinner", "aria-hidden": "true" }), `${step}, ${Math.round((Date.now() - started) / 1e3)} s`);
     tick();
     clock = setInterval(tick, 1e3);
+  }
+
+  /** @param {Event} event How far the replay is. */
+  function onStep(event) {
+    const { phase, share } = /** @type {CustomEvent} */ (event).detail;
+    step = `${phase}: ${Math.round(100 * share)} %`;
+  }
+
+  async function cancel() {
+    controller?.abort();
+    try {
+      await send("DELETE", "/api/what-if");
+    } catch (error) {
+      fault(error);
+    }
   }
 
   function end() {
@@ -129,10 +147,12 @@ export function open(view, { query }) {
     progress.hidden = true;
   }
 
+  live.addEventListener("replay", onStep);
   return {
     title: "What if",
     close() {
-      controller?.abort();
+      if (progress.hidden === false) cancel();
+      live.removeEventListener("replay", onStep);
       clearInterval(clock);
     },
   };
