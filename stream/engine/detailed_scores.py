@@ -70,12 +70,21 @@ class DetailedScores:
         """
         if len(parts) == 1:
             return parts[0]
+        whole = cls.in_sequence(parts)
+        return whole.take(np.argsort(whole.sample, kind="stable"))
+
+    @classmethod
+    def in_sequence(cls, parts: Sequence[DetailedScores]) -> DetailedScores:
+        """Return the rows of several parts of one model, one part after the other.
+
+        Args:
+            parts: The parts, one at least; samples may be of several slices.
+        """
         columns = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
         }
         keys = [key for part in parts for key in part.keys]
-        whole = cls(parts[0].channels, keys, **columns)
-        return whole.take(np.argsort(whole.sample, kind="stable"))
+        return cls(parts[0].channels, keys, **columns)
 
 
 _COLUMNS = tuple(f.name for f in fields(DetailedScores) if f.name not in ("channels", "keys"))

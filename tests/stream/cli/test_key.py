@@ -137,10 +137,17 @@ def test_no_model_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_the_next_row_s_band_is_that_of_the_replay() -> None:
-    model, rows = small.model(), small.key_result(small.FAULTY).details[0]
+    model, rows = small.model(), small.key_result(small.FAULTY).scores[0].details
+    assert rows is not None
+    assert model.bands is not None
     fields = {name: value[0].tolist() for name, value in model.key_state.items()}
-    band = next_band(model, fields)
+    first = next_band(model, small.FAULTY, fields)
     for i, name in enumerate(small.CHANNELS):
-        # Joint evidence: the band of a key is the same at every hour.
-        assert band[name]["usual"] == rows.usual[-1, i]
-        assert band[name]["lower"] == rows.lower[-1, i]
+        # Joint evidence: the band of a key is that of its first row.
+        assert [first[name][part] for part in ("usual", "lower", "upper")] == [
+            getattr(rows, part)[0, i] for part in ("usual", "lower", "upper")
+        ]
+    kept = next_band(model, small.FAULTY, fields | {"band": [[-1.0] * 3, [2.0] * 3]})
+    scale = model.pipeline.normaliser.scale(model.key_state)[0]
+    for i, name in enumerate(small.CHANNELS):
+        assert kept[name]["upper"] - kept[name]["usual"] == pytest.approx(2.0 * scale[i])
