@@ -69,7 +69,6 @@ class Backtest:
         in_grace: Rows in the grace after it.
         open_intervals: Intervals that are open at the end: as in the stream, only a later record,
             or the silence of a key among others, closes them.
-        details: Scored rows in detail, of the keys that `limits.detailed` asks for.
     """
 
     dataset: Dataset
@@ -82,7 +81,6 @@ class Backtest:
     planned: int = 0
     in_grace: int = 0
     open_intervals: int = 0
-    details: list[DetailedScores] = field(default_factory=list)
 
     def rows(self, key: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return times and channels of the scored rows of a key, in order of time."""

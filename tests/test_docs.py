@@ -20,7 +20,12 @@ from tests.test_repository import PAGES, ROOT, blocks, load
 
 MADE = load(ROOT / "docs" / "generate.py")
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
-NEEDS = {"docs/backends.md": ("torch",), "docs/extending.md": ("autograd",)}
+NEEDS = {
+    "docs/backends.md": ("torch",),
+    "docs/extending.md": ("autograd",),
+    "docs/plots.md": ("matplotlib",),
+}
+MOST_PICTURE_BYTES = 60_000
 
 
 def name_of(page: Path) -> str:
@@ -191,3 +196,17 @@ def test_arguments_are_documented(module: str) -> None:
         said = set(re.findall(r"\w+", lists[1] if lists else text))
         wrong += [f"{name}: {a}" for a in arguments if a not in said]
     assert not wrong, "\n".join(wrong)
+
+
+def test_pictures_are_those_of_their_script_and_of_their_page() -> None:
+    pictures = load(ROOT / "docs" / "pictures.py")
+    files = {path.stem: path for path in pictures.FOLDER.iterdir()}
+    assert set(files) == set(pictures.PICTURES)
+    page = (ROOT / "docs" / "plots.md").read_text("utf-8")
+    assert set(re.findall(r"\]\(pictures/(\w+)\.png\)", page)) == set(files)
+    examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert set(pictures.PICTURES.values()) <= examples
+    for path in files.values():
+        drawn = path.read_bytes()
+        assert drawn.startswith(b"\x89PNG")
+        assert len(drawn) < MOST_PICTURE_BYTES

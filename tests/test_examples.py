@@ -15,11 +15,12 @@ from tests.conftest import lacking
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-NEEDS = {"liquid_network": "autograd", "two_processes": "torch"}
+NEEDS = {"liquid_network": "autograd", "pictures": "matplotlib", "two_processes": "torch"}
 SAYS = {
     "rbm": r"(3[6-9]|40) of 40, false alarms: \d of 460\nkinds: 2, .*: \[[14], [14]\]",
     "liquid_network": r"loss 0\.1\d+ -> 0\.0\d+\non other sequences: 0\.0\d+\n.*\(1, 22\)",
     "pipeline_on_a_dataframe": r"2026-01-03 10:2\d:00\+00:00 +150\.0 +\d",
+    "pictures": r"fired at 2026-02-06 02:40 because of cpu\n.* calm: 9[3-7] %\nsaved: series\.png",
     "custom_step": r"kept \d\d%\nfree energy of rows that counted -?\d+\.\d+",
     "table_features": r"fan +boolean .*\nmean score: -1\d\.\d\d as a rule, -?\d\.\d\d while",
     "two_processes": r"process 0: differs .* by (0\.0e\+00|\d\.\de-0[789])\nprocess 1: ",

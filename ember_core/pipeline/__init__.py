@@ -49,6 +49,7 @@ from .rbm_score import RBMScore as RBMScore
 from .rbm_score import freeze_rbm as freeze_rbm
 from .scaler import FeatureScaler as FeatureScaler
 from .scored_series import ScoredSeries as ScoredSeries
+from .scored_series import first_band as first_band
 from .scored_series import first_state as first_state
 from .scored_series import score_series as score_series
 from .stage import Role as Role

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ember_core import ops
 
 from .arguments import as_times, as_values, in_channel_order
+from .bands import bands_of_noise, follow_bands
 from .fleet import FleetModel
 from .observation import Decision, Observation
 from .packing import PackedRows
@@ -103,13 +104,14 @@ def score_series(
             f" Received: one on {ops.backend_name(pipeline.rbm.weights.data)}. Load it there."
         )
     name, state = first_state(model, key)
+    band = first_band(model, name)
     values = in_channel_order(values, config.channels)
     times = as_times(time_us)
     values = as_values(values, len(times))
     blocks: list[dict[str, Any]] = []
     for begin in range(0, len(times), _BLOCK):
         part = slice(begin, begin + _BLOCK)
-        state, columns = _block(pipeline, state, values[part], times[part])
+        state, band, columns = _block(pipeline, state, band, values[part], times[part])
         blocks.append(columns)
     if not blocks:
         raise ValueError("A series has rows. Expected at least one. Received: none.")
@@ -140,10 +142,22 @@ def first_state(model: FleetModel, key: str | bytes | None = None) -> tuple[byte
     return name, {field: value[row : row + 1] for field, value in model.key_state.items()}
 
 
+def first_band(model: FleetModel, key: bytes) -> NDArray[np.float32]:
+    """Return the band that a key begins with, `(1, 2, C)`, in usual sizes.
+
+    Args:
+        model: The fitted model.
+        key: The key; one that the model does not know has the band of keys never seen.
+    """
+    bands = model.bands or bands_of_noise(len(model.keys), len(model.channels))
+    known = model.keys.index(key) if key in model.keys else None
+    return (bands.new if known is None else bands.known[known])[None]
+
+
 def _block(
-    pipeline: Pipeline, state: State, values: Any, time_us: Any
-) -> tuple[State, dict[str, Any]]:
-    """Score rows of one key; return the state after them, and the columns of the scored ones."""
+    pipeline: Pipeline, state: State, band: Any, values: Any, time_us: Any
+) -> tuple[State, Any, dict[str, Any]]:
+    """Score rows of one key; return state and band after them, and columns of the scored ones."""
     n = len(time_us)
     observation = pipeline.observe(state, values, time_us, PackedRows([1] * n))
     score = pipeline.score(observation.visible)
@@ -151,7 +165,8 @@ def _block(
     scored = slice(n - int(np.sum(observation.scored)), None)
     decided = {f: state[f] for f in names_with(Role.DECIDED, pipeline.state_fields())}
     if scored.start == n:
-        return state | observation.state, _columns(pipeline, observation, None, values, score, n)
+        columns, band = _columns(pipeline, observation, None, values, score, n, band)
+        return state | observation.state, band, columns
     decision = pipeline.decide(
         decided,
         score[scored],
@@ -161,8 +176,8 @@ def _block(
         pipeline.channel_rows(observation, scored),
         None if observation.confidence is None else observation.confidence[scored],
     )
-    columns = _columns(pipeline, observation, decision, values, score, scored.start)
-    return observation.state | decision.state, columns
+    columns, band = _columns(pipeline, observation, decision, values, score, scored.start, band)
+    return observation.state | decision.state, band, columns
 
 
 def _columns(
@@ -172,17 +187,23 @@ def _columns(
     values: Any,
     score: Any,
     first: int,
-) -> dict[str, Any]:
-    """Return the columns of the rows from the first one that was scored."""
+    band: Any,
+) -> tuple[dict[str, Any], Any]:
+    """Return the columns of the rows from the first one that was scored, and the band after."""
     index = np.arange(first, len(score))
     count, empty = len(index), np.zeros(0, dtype=np.float32)
-    band = pipeline.usual_band(observation, index, values[index])
     trigger = np.zeros(count, dtype=np.int8)
     firing = np.zeros(count, dtype=bool)
     if decision is not None:
         trigger += decision.fires.astype(np.int8) - decision.resolves.astype(np.int8)
         firing = np.asarray(decision.firing) | decision.resolves
-    return {
+    usual = pipeline.usual_rows(observation, index, values[index])
+    bounds = np.zeros((0, *band.shape[1:]), dtype=np.float32)
+    if count:
+        packed = PackedRows([1] * count)
+        bounds, band = follow_bands(packed, band, usual.departures, ~firing)
+    shown = usual.band(bounds)
+    columns = {
         "time_us": observation.time_us[index],
         "score": score[index],
         "severity": empty if decision is None else np.asarray(decision.alarm, dtype=np.float32),
@@ -191,12 +212,13 @@ def _columns(
         "firing": firing,
         "trigger": trigger,
         "value": values[index],
-        "usual": band.usual,
-        "lower": band.lower,
-        "upper": band.upper,
+        "usual": shown.usual,
+        "lower": shown.lower,
+        "upper": shown.upper,
         "contribution": _shares(pipeline, observation, decision, index),
         "activation": observation.basis[index, : pipeline.liquid.hidden],
     }
+    return columns, band
 
 
 def _shares(

@@ -97,15 +97,18 @@ def _survival(log_score: Any, tail: dict[str, float]) -> Any:
 
 def _mark_severities(ax: Axes, edges: Any, tail: dict[str, float], colour: str) -> None:
     """Draw a line at each whole severity inside the histogram."""
+    label: str | None = "severity"
     fine = np.linspace(edges[0], edges[-1], 4_001)
     severity = _severities(fine, tail)
     for wanted in _SEVERITIES:
         above = np.flatnonzero(severity >= wanted)
         if above.size and above[0] > 0:
             x = float(fine[above[0]])
-            ax.axvline(x, color=colour, linewidth=0.8, dashes=(4, 3), gid=f"severity {wanted:g}")
+            look = {"color": colour, "linewidth": 0.8, "dashes": (4, 3), "label": label}
+            ax.axvline(x, gid=f"severity {wanted:g}", **look)
+            label = None  # the legend names the first only
             ax.annotate(
-                f"severity {wanted:g}" if wanted == _SEVERITIES[0] else f"{wanted:g}",
+                f"{wanted:g}",
                 (x, 0.98),
                 xytext=(3, 0),
                 xycoords=("data", "axes fraction"),

@@ -183,13 +183,14 @@ def _topic_of(data: Sequence[str], settings: Settings) -> str:
 
 
 def _rows_of(result: Backtest, key: bytes) -> DetailedScores:
-    if not result.details:
+    rows = result.scores[0].details
+    if rows is None:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(result.counts.items()))
         raise UserError(
             f"No row of key {quoted(key)} was scored. Expected records past its warm-up. "
             f"Received: {counts}. Replay more of them: --lead 7d, or an earlier --since."
         )
-    return DetailedScores.joined(result.details)
+    return rows
 
 
 def _shown(request: KeyRequest, rows: DetailedScores) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.pipeline import COVERAGE, FleetModel
+from ember_core.pipeline import COVERAGE, FleetModel, first_band
 from stream.configure import load_models
 from stream.control import NO_CONTROL, ControlSet, documents_for_key
 from stream.engine import Profiles
@@ -164,14 +164,19 @@ def _usual(
             "The key's state is of another model than that of the settings. Expected the bundle "
             f"{str(entry['model'])[:12]}. Received: {received}."
         )
-    return next_band(model, entry["fields"]), ""
+    return next_band(model, key, entry["fields"]), ""
 
 
-def next_band(model: FleetModel, fields: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+def next_band(
+    model: FleetModel, key: bytes, fields: Mapping[str, Any]
+) -> dict[str, dict[str, float | None]]:
     """Return the usual band of the row that a key is expected to send next, by channel.
+
+    Without scores of the key (`output.scores`) its row has no band: that of the training counts.
 
     Args:
         model: Model of the key.
+        key: The key.
         fields: Fields of the key's state row, NaN as None.
     """
     pipeline, channels = model.pipeline, model.channels
@@ -183,7 +188,10 @@ def next_band(model: FleetModel, fields: Mapping[str, Any]) -> dict[str, dict[st
     time_us = state["last_time"].astype(np.int64) + max(round(interval * _SECOND_US), 1)
     nothing = np.full((1, len(channels)), np.nan)
     observation = pipeline.observe(state, nothing, time_us)
-    band = pipeline.usual_band(observation, np.arange(1), nothing)
+    bounds = first_band(model, key)
+    if "band" in fields:
+        bounds = np.array([_numbers(fields["band"])], dtype=np.float32)
+    band = pipeline.usual_rows(observation, np.arange(1), nothing).band(bounds)
     return {
         name: {
             part: float(column[0, i]) if np.isfinite(column[0, i]) else None

@@ -103,8 +103,9 @@ def render_key(
         )
     footer = (
         f"<footer>Made by <code>{esc(command)}</code>: the records of the key, replayed by the "
-        "engine of the service. Severity is -log10 of the probability of a row for its key: 3 is "
-        "one row in 1,000.</footer>"
+        "engine of the service. Silences, which the records of other keys tell, are not on it. "
+        "Severity is -log10 of the probability of a row for its key: 3 is one row in 1,000."
+        "</footer>"
     )
     return document(f"{facts.name}: values, bands and reasons", body + footer)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ember_core.data.sources import Dataset, KeyTable
 from ember_core.pipeline import FleetModel
 from stream.backtest import Backtest, backtest
+from stream.engine import Limits
 from stream.training import train
 
 CHANNELS = ("cpu", "</script><script>alert(1)</script>", "c&c")
@@ -61,3 +62,11 @@ def model() -> FleetModel:
 def result(labelled: bool = True) -> Backtest:
     """Backtest with episodes, one of them with a silence in it, silences and warming rows."""
     return backtest(model(), dataset(labelled))
+
+
+@functools.cache
+def key_result(key: bytes) -> Backtest:
+    """Backtest of one key, with its rows in detail."""
+    tables = tuple(table for table in dataset().tables if table.key == key)
+    one_key = replace(dataset(), tables=tables)
+    return backtest(model(), one_key, limits=Limits(detailed=("*",)))
