@@ -8,6 +8,8 @@ from typing import Any, Final
 from .control.bodies import Feedback, Verdict
 from .errors import UserError
 
+NAME_DIGITS: Final = 16
+"""Digits of an event's id that name its document."""
 _LEAST_SHARE: Final = 0.2
 """Share of the blame from which a channel besides the first one belongs to a mark."""
 _LIMIT: Final = "EmberLimit"

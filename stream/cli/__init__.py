@@ -23,6 +23,7 @@ _COMMANDS = {
     "backtest": "Score recorded telemetry exactly as the service would.",
     "run": "Run a worker of the service.",
     "incidents": "Make one incident of keys that fire together.",
+    "console": "Serve pages and an API of scores, alerts and documents.",
     "remote-write": "Write the scores of keys to Prometheus, with their usual bands.",
     "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",

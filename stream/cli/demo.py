@@ -6,16 +6,24 @@ import json as json_module
 import os
 import sys
 import time
+from contextlib import nullcontext
 
 import psutil
-from rich.console import Console, RenderableType
+from rich.console import Console as Terminal
+from rich.console import RenderableType
 from rich.live import Live
 
+_SECONDS = 60.0
 _OWN_START_SECONDS = 10.0  # an older process did something else before the demo
 
 
 def demo(
-    *, headless: bool = False, seconds: float = 60.0, seed: int = 1, json: bool = False
+    *,
+    headless: bool = False,
+    console: bool = False,
+    seconds: float | None = None,
+    seed: int = 1,
+    json: bool = False,
 ) -> None:
     """Run the service on a simulated fleet with faults, and show the faults it detects.
 
@@ -26,7 +34,11 @@ def demo(
 
     Args:
         headless: Show no live table, and run the stream as fast as the worker reads it.
-        seconds: Wall time of the whole demo, training included.
+        console: Serve the console beside it, and print its address: every machine with its usual
+            band, buttons that inject faults and one that kills the worker. Needs the extra
+            `console`. The demo then goes on until Ctrl-C.
+        seconds: Wall time of the whole demo, training included. Default: 60, with the console
+            without end.
         seed: Seed of fleet and faults.
         json: Print the result as one JSON object, as the last line of stdout.
     """
@@ -37,21 +49,30 @@ def demo(
     from stream.demo.run import Options
     from stream.demo.run import demo as run_demo
 
-    messages = Console(stderr=True)
+    messages = Terminal(stderr=True)
     live = not headless and messages.is_terminal
-    options = Options(seconds=seconds, seed=seed, paced=live)
+    options = Options(
+        seconds=_SECONDS if seconds is None else seconds,
+        seed=seed,
+        paced=live or console,
+        console=console,
+        goes_on=console and seconds is None,
+    )
     view = Live(console=messages, auto_refresh=False, transient=True)
 
     def show(*state: object) -> None:
         if live:
             view.update(_render(*state), refresh=True)
 
-    with view if live else messages:
-        report = run_demo(options, _process_start(), messages.print, show)
+    def tell(step: str) -> None:
+        messages.print(step, soft_wrap=True, highlight=False)
+
+    with view if live else nullcontext():
+        report = run_demo(options, _process_start(), tell, show)
     if json:
         sys.stdout.write(json_module.dumps(report.as_json()) + "\n")
     else:
-        Console().print(as_table(report))
+        Terminal().print(as_table(report))
 
 
 def _render(*state: object) -> RenderableType:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from stream.control import Document
 from stream.control.files import render_one, same
-from stream.feedback import feedback_of
+from stream.feedback import NAME_DIGITS, feedback_of
 from stream.kafka.control_topic.publisher import Edit, Stamp, publish
 from stream.tools.event_lookup import EventLog, FileLog, TopicLog
 from stream.users import current_user
@@ -18,8 +18,6 @@ from .control.write import confirm
 from .event_choice import episode_of, event_of
 from .options import InputTopicArgs, InputTopicOptions, since_ms
 from .output import message, print_json
-
-_NAME_DIGITS = 16
 
 
 def feedback(
@@ -65,7 +63,7 @@ def feedback(
     bodies = [event.body, *(event_of_episode.body for event_of_episode in episode_of(event, log))]
     stamp = Stamp(author or current_user(), note, now())
     document = Document(
-        name=event.id[:_NAME_DIGITS],
+        name=event.id[:NAME_DIGITS],
         author=stamp.author,
         time=stamp.time,
         body=feedback_of(event.id, bodies, verdict, note),

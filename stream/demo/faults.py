@@ -115,13 +115,21 @@ def plan_faults(
     last_onset = rows - TAIL_ROWS - max(last for _, last in ROWS.values())
     onsets = first_row + np.linspace(LEAD_ROWS, last_onset, count).astype(int)
     return [
-        _draw(rng, kind, int(key), names[key], int(onset))
+        draw_fault(rng, kind, int(key), names[key], int(onset))
         for kind, key, onset in zip(order, keys, onsets, strict=True)
     ]
 
 
-def _draw(rng: np.random.Generator, kind: Kind, key: int, name: str, onset: int) -> Fault:
-    """Draw duration, channel and size of one fault."""
+def draw_fault(rng: np.random.Generator, kind: Kind, key: int, name: str, onset: int) -> Fault:
+    """Draw duration, channel and size of one fault.
+
+    Args:
+        rng: Random generator.
+        kind: Kind of the fault.
+        key: Index of the machine in the fleet.
+        name: Name of the machine.
+        onset: First row of the fault.
+    """
     shortest, longest = ROWS[kind]
     end = onset + int(rng.integers(shortest, longest + 1))
     channel: int | None = int(rng.integers(len(CHANNELS)))
@@ -159,6 +167,10 @@ class Injector:
         self._deviation = deviation
         self._frozen: dict[Fault, float] = {}
         self._twins: dict[Fault, Fleet] = {}
+
+    def add(self, fault: Fault) -> None:
+        """Inject one more fault, whose rows are all to come."""
+        self._faults.append(fault)
 
     def apply(
         self, first_row: int, values: NDArray[np.float64]

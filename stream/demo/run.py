@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 import time
@@ -10,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import UserError
+from stream.settings import Settings
 from stream.testing import EmbeddedBroker
 
 from .faults import Kind, shortest_live
 from .host import HostProbe
 from .link import MAX_LAG, PARTITIONS, TOPIC, Link, Received
+from .orders import FaultAnswer, Orders, RecoveryAnswer
+from .recovery import compare_state
 from .report import Report, RunData, make_report
 from .scenario import Scenario
 from .training import train
+from .watch import CONSOLE_TOPICS, console_beside, console_sections
 from .worker import GROUP, DemoWorker, settings_file
 
 LEAST_SECONDS = 30.0
@@ -27,8 +32,11 @@ _ROWS_PER_SECOND = 20.0  # low enough for a slow machine to reach the end
 _ROWS_PER_FAULT_OF_A_KIND = 230
 _MOST_ROWS = 20_000
 _CLOSE_SECONDS = 4.0  # time kept for the evaluation and for stopping the worker
+_RECOVERY_SECONDS = 60.0
 _QUIET_SECONDS = 0.4
 _HOST_SECONDS = 0.2
+_WATCHED_ROWS_PER_SECOND = 5.0
+"""Rows of each machine beside the console; a row is ten seconds of event time."""
 _TOPICS = (
     TOPIC,
     f"{TOPIC}.anomalies",
@@ -51,6 +59,8 @@ class Options:
         keys: Number of machines.
         history_rows: Rows of each machine to train on.
         paced: Spread the live rows over the available time, instead of sending at full speed.
+        console: Serve the console beside it, at a pace that people can follow.
+        goes_on: Go on after the live rows, until Ctrl-C.
     """
 
     seconds: float = 60.0
@@ -58,6 +68,8 @@ class Options:
     keys: int = 240
     history_rows: int = 1500
     paced: bool = False
+    console: bool = False
+    goes_on: bool = False
 
     @property
     def live_rows(self) -> int:
@@ -95,9 +107,12 @@ def demo(
             f"Expected --seconds >= {LEAST_SECONDS:g}. Received: seconds={options.seconds:g}.",
             exit_code=2,
         )
+    topics = dict.fromkeys(_TOPICS, PARTITIONS)
+    if options.console:
+        topics |= CONSOLE_TOPICS
     with (
         tempfile.TemporaryDirectory(prefix="ember-demo-") as name,
-        EmbeddedBroker(dict.fromkeys(_TOPICS, PARTITIONS)) as broker,
+        EmbeddedBroker(topics) as broker,
     ):
         folder = Path(name)
         report_step(f"A fleet of {options.keys} machines, seed {options.seed}")
@@ -107,40 +122,53 @@ def demo(
             history_rows=options.history_rows,
             live_rows=options.live_rows,
             faults_per_kind=options.faults_per_kind,
+            goes_on=options.goes_on,
         )
         report_step(f"Training on {options.history_rows} rows of each")
         start = time.monotonic()
         model = train(scenario, folder / "model")
         training_seconds = time.monotonic() - start
         report_step(f"Trained in {training_seconds:.1f} s; starting the worker")
-        worker = DemoWorker(settings_file(folder, broker.bootstrap, model))
+        sections = console_sections() if options.console else {}
+        config = settings_file(folder, broker.bootstrap, model, sections)
         link = Link(broker.bootstrap, GROUP)
+        live = _Live(options, scenario, link, config, started, show)
         try:
-            live = _Live(options, scenario, link, worker, started, show)
-            live.play()
-            worker.request_stop()
+            with contextlib.ExitStack() as stack:
+                if options.console:
+                    beside = console_beside(config, live.orders, live.inject, live.kill_worker)
+                    report_step(f"Console: {stack.enter_context(beside)}")
+                live.play()
+            live.worker.request_stop()
             return make_report(scenario, live.run_data(training_seconds))
         finally:
             link.close()
-            worker.stop()
+            live.worker.stop()
 
 
 class _Live:
-    """Live part of a run."""
+    """Live part of a run.
+
+    Attributes:
+        orders: Orders of the console's buttons.
+        worker: Worker that runs now.
+    """
 
     def __init__(
         self,
         options: Options,
         scenario: Scenario,
         link: Link,
-        worker: DemoWorker,
+        config: Path,
         started: float,
         show: Show,
     ) -> None:
         self._options, self._scenario, self._link = options, scenario, link
-        self._worker, self._show = worker, show
+        self._config, self._show = config, show
+        self.worker = DemoWorker(config)
+        self.orders = Orders()
         self._started = started
-        self._stop_at = options.seconds - _CLOSE_SECONDS
+        self._stop_at = math.inf if options.goes_on else options.seconds - _CLOSE_SECONDS
         self._probe = HostProbe()
         self._host: dict[str, float] = {}
         self._host_at = -math.inf
@@ -156,7 +184,8 @@ class _Live:
         """Play the scenario until it is over, the time is up, or Ctrl-C."""
         try:
             while not self._scenario.over and self._clock() < self._stop_at:
-                self._worker.check()
+                self.worker.check()
+                self.orders.carry_out()
                 if self._may_send():
                     self._send()
                     self._link.listen(self._clock())
@@ -169,12 +198,45 @@ class _Live:
         finally:
             self._ended = self._clock()
         if not self._link.processed:
-            self._worker.check()
+            self.worker.check()
             raise UserError(
                 "The demo's worker has read nothing in the time there was. "
                 f"Expected it to be ready within {self._stop_at - self._began:.0f} s. "
                 "Give it more with --seconds."
             )
+
+    def inject(self, kind: Kind, name: str) -> FaultAnswer:
+        """Inject a fault from the next row on."""
+        fault = self._scenario.inject(kind, name)
+        return FaultAnswer(kind.value, fault.name, fault.channel_name, fault.end - fault.onset)
+
+    def kill_worker(self) -> RecoveryAnswer:
+        """Kill the worker amid its work, start another, and compare the state that it recovers.
+
+        Raises:
+            UserError: If the other one does not catch up.
+        """
+        killed_pid, began = self.worker.pid, time.monotonic()
+        self.worker.kill()
+        self.worker = DemoWorker(self._config)
+        while self._link.lag() > 0:
+            self.worker.check()
+            if time.monotonic() - began > _RECOVERY_SECONDS:
+                raise UserError("The worker has not caught up after its kill.")
+            self._link.listen(self._clock(), 0.05)
+        seconds = time.monotonic() - began
+        state = compare_state(Settings.load(self._config))
+        self._began += time.monotonic() - began  # the stream goes on where it stood
+        return RecoveryAnswer(
+            killed_pid=killed_pid,
+            pid=self.worker.pid,
+            seconds=round(seconds, 3),
+            keys=state.keys,
+            records=state.records,
+            digest=state.digest,
+            expected=state.expected,
+            equal=None if state.expected is None else state.digest == state.expected,
+        )
 
     def _may_send(self) -> bool:
         """Tell if the worker keeps up and the next rows are due."""
@@ -182,6 +244,9 @@ class _Live:
             return False
         if not self._options.paced:
             return True
+        if self._options.console:
+            due = _WATCHED_ROWS_PER_SECOND * (self._clock() - self._began)
+            return self._scenario.played < due
         share = (self._clock() - self._began) / (0.97 * self._stop_at - self._began)
         return self._scenario.played < share * self._scenario.live_rows
 
@@ -200,7 +265,7 @@ class _Live:
     def _drain(self) -> None:
         """Wait until the worker has read everything, and its last events have arrived."""
         while self._link.lag() > 0 and self._clock() < self._stop_at:
-            self._worker.check()
+            self.worker.check()
             self._link.listen(self._clock(), 0.05)
             self._refresh()
         last_message = self._clock()

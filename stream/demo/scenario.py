@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.errors import UserError
+
 from .baseline import LargestZ
 from .evaluation import GRACE_ROWS, Alarm, Evaluation, evaluate
-from .faults import Fault, Injector, plan_faults
+from .faults import Fault, Injector, Kind, draw_fault, plan_faults
 from .fleet import Fleet
 
 DIGITS = 4  # decimals of the values sent; the model is trained on the same rounded values
@@ -34,6 +36,7 @@ class Scenario:
         live_rows: Rows of each machine in the live part.
         faults_per_kind: Number of faults of every kind.
         interval_seconds: Event time between two rows.
+        goes_on: The stream goes on after the live rows, without more faults of the seed.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class Scenario:
         live_rows: int = 700,
         faults_per_kind: int = 3,
         interval_seconds: float = 10.0,
+        goes_on: bool = False,
     ) -> None:
+        self.goes_on = goes_on
         self.fleet = Fleet(seed, keys, interval_seconds)
         self.first_row, self.live_rows = history_rows, live_rows
         self.faults: list[Fault] = plan_faults(
@@ -64,8 +69,8 @@ class Scenario:
 
     @property
     def over(self) -> bool:
-        """True after the last live row."""
-        return self.played >= self.live_rows
+        """True after the last live row; never where the stream goes on."""
+        return self.played >= self.live_rows and not self.goes_on
 
     @property
     def injecting(self) -> bool:
@@ -75,11 +80,38 @@ class Scenario:
     def play(self, rows: int) -> Rows:
         """Return the next live rows; fewer at the end."""
         first = self.fleet.row
-        times, healthy = self.fleet.history(min(rows, self.live_rows - self.played))
+        rest = rows if self.goes_on else self.live_rows - self.played
+        times, healthy = self.fleet.history(min(rows, rest))
         values, sent = self._injector.apply(first, healthy)
         values = np.round(values, DIGITS)
-        self._baseline.feed(first, values, sent)
+        if self.played <= self.live_rows:  # it keeps what it is fed
+            self._baseline.feed(first, values, sent)
         return Rows(times, values, sent)
+
+    def inject(self, kind: Kind, name: str = "") -> Fault:
+        """Inject a fault from the next row on.
+
+        Args:
+            kind: Kind of the fault.
+            name: Machine; empty: one without a fault.
+
+        Raises:
+            UserError: If there is no such machine, or none without a fault.
+        """
+        faulty = {fault.name for fault in self.faults if fault.end + GRACE_ROWS > self.fleet.row}
+        healthy = [each for each in self.fleet.names if each not in faulty]
+        if name and name not in healthy:
+            state = "has a fault already" if name in faulty else "is no machine of the demo"
+            raise UserError(f"Machine {name!r} {state}. Choose another one.", exit_code=2)
+        if not healthy:
+            raise UserError("All machines have a fault. Wait for the end of one.", exit_code=2)
+        rng = np.random.default_rng([self.fleet.seed, 3, self.fleet.row, len(self.faults)])
+        chosen = name or str(rng.choice(healthy))
+        key = self.fleet.names.index(chosen)
+        fault = draw_fault(rng, kind, key, chosen, self.fleet.row)
+        self.faults.append(fault)
+        self._injector.add(fault)
+        return fault
 
     def completed_faults(self, row: int) -> list[Fault]:
         """Return the faults whose window ends before `row`; the others cannot be evaluated yet."""

@@ -21,13 +21,16 @@ CHECKPOINT_SECONDS = 0.5  # the demo reads its progress off the committed offset
 _STOP_SECONDS = 1.5
 
 
-def settings_file(folder: Path, bootstrap: str, model: Path) -> Path:
+def settings_file(
+    folder: Path, bootstrap: str, model: Path, more: dict[str, dict[str, object]] | None = None
+) -> Path:
     """Write the worker's settings.
 
     Args:
         folder: Folder of the file, and working directory of the worker.
         bootstrap: Address of the broker.
         model: Folder of the bundle.
+        more: Sections beside those of every demo, or in their place.
     """
     sections: dict[str, dict[str, object]] = {
         "kafka": {"bootstrap_servers": bootstrap, "group": GROUP},
@@ -38,6 +41,7 @@ def settings_file(folder: Path, bootstrap: str, model: Path) -> Path:
         "http": {"port": 0},
         "log": {"level": "warning"},
     }
+    sections |= more or {}
     lines = []
     for section, values in sections.items():
         lines.append(f"[{section}]")
@@ -89,6 +93,11 @@ class DemoWorker:
             f"The demo's worker ended unexpectedly (exit code {code}): "
             f"{lines[-1] if lines else 'its log is empty'}"
         )
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        self._process.kill()
+        self.stop()
 
     def request_stop(self) -> None:
         """Ask the process to end, without waiting."""

@@ -14,6 +14,7 @@ from ._base import Section as Section
 from ._base import SettingsError as SettingsError
 from ._channels import ChannelRule as ChannelRule
 from ._channels import ChannelsSection as ChannelsSection
+from ._console import ConsoleSection as ConsoleSection
 from ._detection import AlertsSection as AlertsSection
 from ._detection import ModelSection as ModelSection
 from ._detection import OutputKind as OutputKind

@@ -29,6 +29,7 @@ from stream.types import ONE_METRIC_CODECS
 
 from ._base import SettingsError
 from ._channels import ChannelRule, ChannelsSection
+from ._console import ConsoleSection
 from ._control import ControlSection
 from ._detection import AlertsSection, ModelSection, OutputKind, OutputSection
 from ._incidents import IncidentsSection
@@ -131,6 +132,10 @@ class Settings(BaseSettings):
     )
     remote_write: RemoteWriteSection = Field(
         default=RemoteWriteSection(), description="Target of `ember remote-write`."
+    )
+
+    console: ConsoleSection = Field(
+        default=ConsoleSection(), description="Pages and API of `ember console`."
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)

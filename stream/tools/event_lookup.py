@@ -152,14 +152,15 @@ class TopicLog:
                 )
                 ranges = {tp: (starts[tp], end) for tp, (_, end) in ranges.items()}
             for message in reading.read_range(consumer, ranges):
-                event = _parse_event(message)
+                event = parse_event(message)
                 if event and event.id.startswith(id_prefix) and key in (None, event.key):
                     yield event
         finally:
             consumer.close()
 
 
-def _parse_event(message: Message) -> PublishedEvent | None:
+def parse_event(message: Message) -> PublishedEvent | None:
+    """Return the event of a record of an output topic; None for a record that is none."""
     headers = reading.headers_of(message)
     parts = headers.get("ce_type", "").split(".")  # such as `dev.ember.trigger.v1`
     kind = next((part for part in parts if part in _KINDS), None)

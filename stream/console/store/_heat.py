@@ -1,0 +1,102 @@
+"""Severity of every key over time, a byte a cell: the heat map of the fleet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEAT_STEP_US: Final = 15_000_000
+"""Width of a cell, microseconds. Rows come every ten seconds to a minute in most fleets."""
+NO_ROW: Final = 255
+_LEVELS_A_SEVERITY: Final = 20
+_HIGHEST: Final = 254
+
+
+class HeatMap:
+    """Cells of all keys in slots of `HEAT_STEP_US`, the oldest slot dropped first.
+
+    A cell of a slot holds the level plus one, and 0 where there is no row: so the largest of
+    several cells is their maximum, and a new slot is zeros.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[int, NDArray[np.uint8]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all slots."""
+        return sum(slot.nbytes for slot in self._slots.values())
+
+    @property
+    def oldest_slot(self) -> int | None:
+        """Number of the oldest slot; None before a row."""
+        return min(self._slots, default=None)
+
+    def add(
+        self,
+        numbers: NDArray[np.int32],
+        time_us: NDArray[np.int64],
+        severity: NDArray[np.float32],
+        capacity: int,
+    ) -> None:
+        """Take rows.
+
+        Args:
+            numbers: Numbers of the keys, `(n,)`.
+            time_us: Event times, `(n,)`.
+            severity: Severities, `(n,)`; NaN before a key is scored.
+            capacity: Number of keys that a new slot has room for.
+        """
+        slots = time_us // HEAT_STEP_US
+        levels = cell_of(severity) + np.uint8(1)  # 255 turns to 0: no row
+        for slot in np.unique(slots).tolist():
+            chosen = slots == slot
+            cells = self._slots.get(slot)
+            if cells is None or len(cells) < capacity:
+                wider = np.zeros(capacity, np.uint8)
+                if cells is not None:
+                    wider[: len(cells)] = cells
+                cells = self._slots[slot] = wider
+            np.maximum.at(cells, numbers[chosen], levels[chosen])
+
+    def drop_oldest(self) -> None:
+        """Drop the oldest slot."""
+        if self._slots:
+            del self._slots[min(self._slots)]
+
+    def drop_before(self, time_us: int) -> None:
+        """Drop the slots that end before a time."""
+        for slot in [slot for slot in self._slots if (slot + 1) * HEAT_STEP_US <= time_us]:
+            del self._slots[slot]
+
+    def cells(
+        self, begin_us: int, step_us: int, columns: int, numbers: NDArray[np.int32]
+    ) -> NDArray[np.uint8]:
+        """Return the largest level of each key and column, `(keys, columns)`.
+
+        Args:
+            begin_us: Begin of the first column, a multiple of `HEAT_STEP_US`.
+            step_us: Width of a column, a multiple of `HEAT_STEP_US`.
+            columns: Number of columns.
+            numbers: Numbers of the keys, in the order of the rows.
+        """
+        highest = int(numbers.max()) + 1 if len(numbers) else 0
+        grid = np.zeros((columns, highest), np.uint8)
+        for slot, cells in self._slots.items():
+            column = (slot * HEAT_STEP_US - begin_us) // step_us
+            if 0 <= column < columns:
+                width = min(len(cells), highest)
+                np.maximum(grid[column, :width], cells[:width], out=grid[column, :width])
+        by_key: NDArray[np.uint8] = np.subtract(grid.T[numbers], 1, dtype=np.uint8)
+        return by_key
+
+
+def cell_of(severity: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the levels of severities, 20 of them for each 1.0; `NO_ROW` for NaN."""
+    known = np.isfinite(severity)
+    scaled = np.rint(np.where(known, severity, 0.0) * _LEVELS_A_SEVERITY)
+    levels: NDArray[np.uint8] = np.clip(scaled, 0, _HIGHEST).astype(np.uint8)
+    levels[~known] = NO_ROW
+    return levels

@@ -1,0 +1,412 @@
+"""Answers of the reading endpoints, made of the store. The caller holds its lock."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from fnmatch import translate
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.control import Document
+from stream.correlation.body import IncidentBody
+from stream.event_times import parse_time
+from stream.keys import key_of
+
+from . import answers
+from .store import HEAT_STEP_US, Episode, Series, Store
+
+_LONG_PATTERN = 512
+_NUMBERS = ("value", "expected", "usual_low", "usual_high", "share")
+
+KeySort = Literal["severity", "key", "evidence", "last"]
+
+
+class NotKnownError(Exception):
+    """The store has no such key or event; the message is a sentence."""
+
+
+def chosen_keys(store: Store, pattern: str, channel: str, firing: bool | None) -> NDArray[np.int64]:
+    """Return the numbers of the keys that a filter leaves.
+
+    Args:
+        store: The store.
+        pattern: Shell pattern of keys; a text without `*`, `?` and `[` is looked for anywhere.
+        channel: Leading channel; empty: any.
+        firing: Whether the key fires; None: both.
+    """
+    table = store.table
+    keep = np.ones(len(table), np.bool_)
+    if pattern not in ("", "*"):
+        if not any(letter in pattern for letter in "*?["):
+            pattern = f"*{pattern}*"
+        matches = re.compile(translate(pattern[:_LONG_PATTERN]), re.IGNORECASE).match
+        keep &= np.fromiter((matches(t) is not None for t in table.texts), np.bool_, len(table))
+    if channel:
+        number = table.find_channel(channel)
+        keep &= table.leader[: len(table)] == (-2 if number is None else number)
+    if firing is not None:
+        keep &= firing_flags(store) == firing
+    return np.flatnonzero(keep)
+
+
+def firing_flags(store: Store) -> NDArray[np.bool_]:
+    """Return whether each key fires: by its newest row, or an open episode, `(keys,)`."""
+    table = store.table
+    flags = np.zeros(len(table), np.bool_)
+    # Triggers are what people are told; rows bring them only where there is no scores topic yet.
+    for text in store.episodes.firing:
+        number = table.find(key_of(text))
+        if number is not None:
+            flags[number] = True
+    return flags
+
+
+def sorted_keys(store: Store, numbers: NDArray[np.int64], sort: KeySort) -> NDArray[np.int64]:
+    """Return keys in an order: the most severe first, those that fire before the others."""
+    table = store.table
+    if sort == "key":
+        texts = table.texts
+        return np.array(sorted(numbers.tolist(), key=lambda n: texts[n]), np.int64)
+    if sort == "last":
+        values = table.last_us[numbers].astype(np.float64)
+    elif sort == "evidence":
+        values = table.evidence[numbers].astype(np.float64)
+    else:
+        values = store.scores.worst()[numbers].astype(np.float64)
+    values = np.where(np.isfinite(values), values, -np.inf)
+    fires = firing_flags(store)[numbers] if sort == "severity" else np.zeros(len(numbers), bool)
+    return numbers[np.lexsort((numbers, -values, ~fires))]
+
+
+def keys_answer(
+    store: Store,
+    *,
+    pattern: str,
+    channel: str,
+    firing: bool | None,
+    sort: KeySort,
+    offset: int,
+    limit: int,
+) -> answers.KeysAnswer:
+    """Return a page of keys."""
+    numbers = sorted_keys(store, chosen_keys(store, pattern, channel, firing), sort)
+    table, worst, fires = store.table, store.scores.worst(), firing_flags(store)
+    rows = [
+        answers.KeyRow(
+            key=table.texts[n],
+            last_us=int(table.last_us[n]),
+            severity=rounded(table.severity[n]),
+            worst=rounded(worst[n]),
+            evidence=rounded(table.evidence[n]),
+            threshold=rounded(table.threshold[n]),
+            firing=bool(fires[n]),
+            channel=table.channels[table.leader[n]] if table.leader[n] >= 0 else None,
+            partition=int(table.partition[n]),
+        )
+        for n in numbers[offset : offset + limit].tolist()
+    ]
+    return answers.KeysAnswer(total=len(numbers), keys=rows)
+
+
+def fleet_answer(
+    store: Store,
+    *,
+    minutes: float,
+    columns: int,
+    pattern: str,
+    channel: str,
+    sort: KeySort,
+    offset: int,
+    limit: int,
+) -> answers.FleetAnswer:
+    """Return the heat map of the last minutes.
+
+    A column is a multiple of `HEAT_STEP_US` wide, and at least as wide as rows are apart: narrower
+    ones would be empty in between.
+    """
+    span_us = int(minutes * 60e6)
+    least_us = max(span_us // columns, _row_interval_us(store), 1)
+    step_us = -(-least_us // HEAT_STEP_US) * HEAT_STEP_US
+    columns = max(1, -(-span_us // step_us))
+    end_us = (store.scores.last_us // step_us + 1) * step_us
+    begin_us = end_us - columns * step_us
+    numbers = sorted_keys(store, chosen_keys(store, pattern, channel, None), sort)
+    shown = numbers[offset : offset + limit]
+    cells = store.scores.cells(begin_us, step_us, columns, shown.astype(np.int32))
+    return answers.FleetAnswer(
+        begin_us=begin_us,
+        step_us=step_us,
+        columns=columns,
+        total=len(numbers),
+        keys=[store.table.texts[n] for n in shown.tolist()],
+        firing=firing_flags(store)[shown].astype(int).tolist(),
+        cells=base64.b64encode(np.ascontiguousarray(cells).tobytes()).decode(),
+    )
+
+
+def _row_interval_us(store: Store) -> int:
+    """Return the usual time between two rows of a key, microseconds; 0 where it is unknown."""
+    table = store.table
+    several = np.flatnonzero(table.rows[: len(table)] > 1)
+    if not len(several):
+        return 0
+    spans = table.last_us[several] - table.first_us[several]
+    return int(np.median(spans // (table.rows[several] - 1)))
+
+
+def key_answer(store: Store, text: str) -> answers.KeyAnswer:
+    """Return one key.
+
+    Raises:
+        NotKnownError: If it was never seen.
+    """
+    number = _number(store, text)
+    table = store.table
+    series = store.scores.series(number, 2**62, 2**62, 1)
+    return answers.KeyAnswer(
+        key=table.texts[number],
+        channels=list(series.channels),
+        first_us=int(table.first_us[number]),
+        last_us=int(table.last_us[number]),
+        rows=int(table.rows[number]),
+        firing=bool(firing_flags(store)[number]),
+        episodes=[episode_answer(store, each) for each in store.episodes.of_key(text)],
+        documents=[document_answer(each) for each in store.documents.of_key(text)],
+        partition=int(table.partition[number]),
+    )
+
+
+def series_answer(
+    store: Store, text: str, begin_us: int, end_us: int, points: int, channels: Sequence[str]
+) -> answers.SeriesAnswer:
+    """Return scored rows of a key between two times.
+
+    Args:
+        store: The store.
+        text: Text of the key.
+        begin_us: Begin; 0 or less: so many microseconds before the end.
+        end_us: End, not included.
+        points: Largest number of points.
+        channels: Channels to return; empty: all.
+
+    Raises:
+        NotKnownError: If the key, or a channel, was never seen.
+    """
+    number = _number(store, text)
+    series = store.scores.series(number, begin_us, end_us, points)
+    unknown = [name for name in channels if name not in series.channels]
+    if unknown:
+        raise NotKnownError(
+            f"There is no such channel. Expected some of {', '.join(series.channels) or 'none'}. "
+            f"Received: channels={unknown[0]!r}."
+        )
+    shown = series.points
+    wanted = [name for name in series.channels if not channels or name in channels]
+    return answers.SeriesAnswer(
+        key=store.table.texts[number],
+        begin_us=begin_us,
+        end_us=end_us,
+        step_us=series.step_us,
+        time_us=shown.time_us.tolist(),
+        score=numbers_of(shown.score),
+        severity=numbers_of(shown.severity),
+        evidence=numbers_of(shown.evidence),
+        threshold=numbers_of(shown.threshold),
+        firing=shown.firing.astype(int).tolist(),
+        channels={name: _channel(series, name) for name in wanted},
+    )
+
+
+def events_answer(
+    store: Store, kinds: Sequence[str], key: str, status: str, limit: int, before_us: int
+) -> answers.EventsAnswer:
+    """Return episodes, anomalies and incidents, the newest first.
+
+    Args:
+        store: The store.
+        kinds: Some of `trigger`, `anomaly` and `incident`.
+        key: Text of a key; empty: all keys.
+        status: `firing` or `resolved`; empty: both.
+        limit: Largest number of events.
+        before_us: Only events that begin before this time.
+    """
+    found: list[tuple[int, Episode | IncidentBody]] = []
+    episodes = [*store.episodes.episodes()] if "trigger" in kinds else []
+    episodes += [*store.episodes.anomalies()] if "anomaly" in kinds else []
+    for episode in episodes:
+        is_of_it = key in ("", episode.key) and status in ("", _status(episode))
+        if is_of_it and episode.starts_us < before_us:
+            found.append((episode.starts_us, episode))
+    if "incident" in kinds:
+        for incident in store.incidents.newest_first():
+            starts_us = parse_time(incident.starts_at)
+            is_of_key = not key or any(member.key == key for member in incident.members)
+            is_of_it = is_of_key and status in ("", _incident_status(incident))
+            if is_of_it and starts_us < before_us:
+                found.append((starts_us, incident))
+    found.sort(key=lambda event: -event[0])
+    shown = found[:limit]
+    # A page ends between two times, so that the next one begins where it ends.
+    while len(shown) < len(found) and found[len(shown)][0] == shown[-1][0]:
+        shown.append(found[len(shown)])
+    return answers.EventsAnswer(
+        events=[_event(store, event) for _, event in shown],
+        next_us=shown[-1][0] if len(shown) < len(found) else None,
+    )
+
+
+def incidents_answer(store: Store, status: str, limit: int) -> answers.IncidentsAnswer:
+    """Return incidents, the newest first."""
+    incidents = [incident_answer(each) for each in store.incidents.newest_first()]
+    return answers.IncidentsAnswer([i for i in incidents if status in ("", i.status)][:limit])
+
+
+def _event(
+    store: Store, event: Episode | IncidentBody
+) -> answers.EpisodeAnswer | answers.IncidentAnswer:
+    return episode_answer(store, event) if isinstance(event, Episode) else incident_answer(event)
+
+
+def episode_answer(store: Store, episode: Episode) -> answers.EpisodeAnswer:
+    """Return an episode or an anomaly, with the documents of operators about it."""
+    body, first = episode.newest, episode.first
+    notes = body.get("annotations") or {}
+    rules = body.get("rules") or []
+    documents = store.documents
+    kind = answers.AnomalyAnswer if episode.kind == "anomaly" else answers.EpisodeAnswer
+    return kind(
+        id=episode.id,
+        key=episode.key,
+        status=_status(episode),
+        starts_us=episode.starts_us,
+        ends_us=episode.ends_us,
+        severity=rounded(episode.severity),
+        peak=rounded(episode.peak),
+        threshold=_number_of(first, "threshold") or 0.0,
+        channels=[_share(channel) for channel in first.get("top_channels") or []],
+        reason=str(first.get("reason") or ""),
+        summary=str(notes.get("summary") or ""),
+        description=str(notes.get("description") or ""),
+        incident=store.incidents.incident_of(episode.key, episode.starts_us),
+        alert=episode.alert,
+        rules=[str(rule) for rule in rules] if isinstance(rules, list) else [],
+        acknowledged=_maybe(documents.acknowledgement(episode)),
+        feedback=_maybe(documents.feedback(episode)),
+        silenced=_maybe(documents.silence(episode)),
+    )
+
+
+def incident_answer(incident: IncidentBody) -> answers.IncidentAnswer:
+    """Return an incident."""
+    return answers.IncidentAnswer(
+        id=incident.id,
+        status=_incident_status(incident),
+        starts_us=parse_time(incident.starts_at),
+        ends_us=None if incident.ends_at is None else parse_time(incident.ends_at),
+        severity=incident.severity,
+        severity_class=incident.severity_class,
+        page=incident.page,
+        summary=incident.annotations.get("summary", ""),
+        description=incident.annotations.get("description", ""),
+        member_count=incident.member_count,
+        firing_count=incident.firing_count,
+        members=[
+            answers.IncidentMember(m.key, parse_time(m.since), m.margin, m.alert)
+            for m in incident.members
+        ],
+        top_channels=[answers.IncidentChannel(c.name, c.share) for c in incident.top_channels],
+        is_storm=incident.is_storm,
+        reason=incident.reason,
+    )
+
+
+def document_answer(document: Document) -> dict[str, Any]:
+    """Return a document as plain values, with its kind and its key."""
+    body = msgspec.to_builtins(document)
+    return {
+        "key": document.key,
+        "kind": document.kind,
+        "name": document.name,
+        "author": document.author,
+        "reason": document.reason,
+        "time": document.time,
+        "source": document.source,
+        "body": body["body"],
+    }
+
+
+def rounded(value: Any) -> float:
+    """Return a float32 with the digits that it has; NaN, which is null in JSON, stays."""
+    return float(f"{float(value):.7g}")
+
+
+def numbers_of(column: NDArray[Any]) -> list[float | None]:
+    """Return a column of float32 as numbers with seven digits; NaN is null in JSON."""
+    wide = column.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        digits = 6 - np.floor(np.log10(np.abs(wide)))
+        scale = 10.0 ** np.clip(np.where(np.isfinite(digits), digits, 0.0), -30, 30)
+        short = np.rint(wide * scale) / scale
+    numbers: list[float | None] = short.tolist()
+    return numbers
+
+
+def _channel(series: Series, name: str) -> answers.ChannelSeries:
+    place, points = series.channels.index(name), series.points
+    return answers.ChannelSeries(
+        value=numbers_of(points.value[:, place]),
+        usual=numbers_of(points.usual[:, place]),
+        lower=numbers_of(points.lower[:, place]),
+        upper=numbers_of(points.upper[:, place]),
+        contribution=numbers_of(points.contribution[:, place]),
+        value_min=numbers_of(points.low[:, place]),
+        value_max=numbers_of(points.high[:, place]),
+    )
+
+
+def _share(channel: dict[str, Any]) -> answers.ChannelShare:
+    value, expected, low, high, share = (_number_of(channel, name) for name in _NUMBERS)
+    direction = channel.get("direction")
+    return answers.ChannelShare(
+        name=str(channel.get("name", "")),
+        share=share,
+        value=value,
+        expected=expected,
+        low=low,
+        high=high,
+        direction=direction if isinstance(direction, str) else None,
+    )
+
+
+def _number_of(body: dict[str, Any], name: str) -> float | None:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+def _maybe(document: Document | None) -> dict[str, Any] | None:
+    return None if document is None else document_answer(document)
+
+
+def _status(episode: Episode) -> str:
+    return "firing" if episode.ends_us is None else "resolved"
+
+
+def _incident_status(incident: IncidentBody) -> str:
+    return "resolved" if incident.status == "resolved" else "firing"
+
+
+def _number(store: Store, text: str) -> int:
+    number = store.table.find(key_of(text))
+    if number is None:
+        raise NotKnownError(
+            "There is no such key. Expected one that `/api/keys` lists. "
+            f"Received: {text[:_LONG_PATTERN]!r}."
+        )
+    return number

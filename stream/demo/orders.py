@@ -1,0 +1,127 @@
+"""Orders of the console's buttons: faults to inject, and the kill of the worker.
+
+Endpoints run in threads of the web server, the demo in its main thread. An order waits in a queue
+until the demo takes it.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+import msgspec
+
+from stream.console.endpoint import Call, Endpoint
+from stream.console.requests import NoQuery
+
+from .faults import Kind
+
+_SECONDS: Final = 180.0
+
+Order = Callable[[], Any]
+
+
+class Orders:
+    """Queue of orders, each with the future of its result."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[tuple[Order, Future[Any]]] = queue.Queue()
+
+    def carry_out(self) -> None:
+        """Carry out the orders that wait, in the demo's thread."""
+        while True:
+            try:
+                order, future = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                future.set_result(order())
+            except Exception as error:  # noqa: BLE001  # raised again by the one who asked
+                future.set_exception(error)
+
+    def ask(self, order: Order) -> Any:
+        """Wait in another thread until an order is carried out, and return its result."""
+        future: Future[Any] = Future()
+        self._queue.put((order, future))
+        return future.result(_SECONDS)
+
+
+class FaultBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Fault to inject."""
+
+    kind: Kind
+    key: str = ""
+    """Machine; empty: any healthy one."""
+
+
+class FaultAnswer(msgspec.Struct):
+    """Fault that is injected from the next row on."""
+
+    kind: str
+    key: str
+    channel: str
+    rows: int
+
+
+class RecoveryAnswer(msgspec.Struct):
+    """Recovery of a worker that was killed.
+
+    `digest` is that of all rows of the state, `expected` that of a replay of the same records by an
+    engine that was never killed; null where the broker has dropped the first records.
+    """
+
+    killed_pid: int
+    pid: int
+    seconds: float
+    keys: int
+    records: int
+    digest: str
+    expected: str | None
+    equal: bool | None
+
+
+class DemoAnswer(msgspec.Struct):
+    """Buttons of the demo."""
+
+    kinds: list[str]
+
+
+def endpoints(
+    inject: Callable[[Kind, str], FaultAnswer], kill: Callable[[], RecoveryAnswer], orders: Orders
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints of the buttons.
+
+    Args:
+        inject: Function that injects a fault of a kind into a machine.
+        kill: Function that kills the worker, and compares the recovered state.
+        orders: Queue of the demo.
+    """
+
+    def show(call: Call) -> DemoAnswer:
+        return DemoAnswer([kind.value for kind in Kind])
+
+    def inject_fault(call: Call) -> FaultAnswer:
+        body: FaultBody = call.query
+        answer: FaultAnswer = orders.ask(lambda: inject(body.kind, body.key))
+        return answer
+
+    def kill_worker(call: Call) -> RecoveryAnswer:
+        answer: RecoveryAnswer = orders.ask(kill)
+        return answer
+
+    return (
+        Endpoint("GET", "/api/demo", NoQuery, DemoAnswer, show, "Buttons of the demo."),
+        Endpoint(
+            "POST", "/api/demo/fault", FaultBody, FaultAnswer, inject_fault, "Inject a fault."
+        ),
+        Endpoint(
+            "POST",
+            "/api/demo/kill",
+            NoQuery,
+            RecoveryAnswer,
+            kill_worker,
+            "Kill the worker, and compare its recovered state.",
+        ),
+    )
