@@ -25,6 +25,7 @@ _COMMANDS = {
     "incidents": "Make one incident of keys that fire together.",
     "console": "Serve pages and an API of scores, alerts and documents.",
     "remote-write": "Write the scores of keys to Prometheus, with their usual bands.",
+    "mcp": "Serve the console's API to assistants, as tools.",
     "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",
     "simulate": "Send the telemetry of a simulated fleet with faults.",

@@ -180,10 +180,14 @@ class BridgeHealth(Health):
     Args:
         now: Current time, see `Health`.
         live_seconds: Limit of the event loop, see `Health`.
+        accepts: Sentence about a receiver that is well.
     """
 
-    def __init__(self, now: float, *, live_seconds: float = 10.0) -> None:
+    def __init__(
+        self, now: float, *, live_seconds: float = 10.0, accepts: str = "accepts alerts"
+    ) -> None:
         super().__init__(now, live_seconds=live_seconds)
+        self._accepts = accepts
         self._trouble = self._control_trouble = ""
         self._worked = now
         self._thread_seconds = max(live_seconds, _THREAD_SECONDS)
@@ -211,7 +215,7 @@ class BridgeHealth(Health):
 
     def ready(self, now: float) -> Report:
         """Check that triggers and silences are read, and alerts are accepted now."""
-        detail = self._trouble or "accepts alerts"
+        detail = self._trouble or self._accepts
         receiver = Check("receiver", not self._trouble, detail)
         thread = self._thread_check(now)
         checks = [self._partitions_check(), self._state_check(), receiver, thread]

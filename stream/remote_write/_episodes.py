@@ -145,12 +145,12 @@ class Episodes:
             clocks: Newest event time of each partition, by stream and number.
         """
         # A key may be behind others of its partition: the time before an alert is its grace.
-        over = [
+        ended = [
             name
             for name, window in self._windows.items()
             if window.end_us + self._before_us < clocks.get((name.topic, window.tp[1]), 0)
         ]
-        for name in over:
+        for name in ended:
             del self._windows[name]
 
     def drop(self, tp: TP) -> None:

@@ -172,11 +172,11 @@ class History:
             Number of the key, channels, times `(n,)` and numbers `(n, columns)` of its rows in one
             block.
         """
-        wanted = np.fromiter(windows, dtype=np.int64, count=len(windows))
+        numbers = np.fromiter(windows, dtype=np.int64, count=len(windows))
         for block in self._blocks:
             if block.topic != topic:
                 continue
-            candidates = np.flatnonzero(np.isin(block.numbers, wanted))
+            candidates = np.flatnonzero(np.isin(block.numbers, numbers))
             for number in np.unique(block.numbers[candidates]).tolist():
                 begin_us, end_us = windows[number]
                 rows = candidates[block.numbers[candidates] == number]
@@ -189,9 +189,8 @@ class History:
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of all keys that have rows, sorted."""
         present = [np.unique(block.numbers) for block in self._blocks]
-        numbers: NDArray[np.int64] = np.unique(np.concatenate([np.zeros(0, np.int64), *present]))
-        known: NDArray[np.int64] = numbers[numbers != _NOBODY]
-        return known
+        numbers = np.unique(np.concatenate([np.array([_NOBODY], dtype=np.int64), *present]))
+        return np.asarray(numbers[1:], dtype=np.int64)  # nobody is the least of them
 
     def renumber(self, new_of: NDArray[np.int64]) -> None:
         """Give the keys other numbers.

@@ -34,11 +34,11 @@ class KeyTable:
 
     def numbers(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the number of each key, `(n,)`; new keys get one."""
-        known = self._numbers
-        missing = [key for key in dict.fromkeys(keys) if key not in known]
+        number_of = self._numbers
+        missing = [key for key in dict.fromkeys(keys) if key not in number_of]
         if missing:
             self._add(missing)
-        return np.fromiter(map(known.__getitem__, keys), dtype=np.int64, count=len(keys))
+        return np.fromiter(map(number_of.__getitem__, keys), dtype=np.int64, count=len(keys))
 
     def find(self, key: bytes) -> int | None:
         """Return the number of a key; None if it was not seen."""

@@ -47,7 +47,7 @@ class RowPositions:
         self._marks.pop(tp, None)
 
     def progress(self) -> dict[TP, Progress]:
-        """Return what is to be committed for each partition."""
+        """Return the progress to commit for each partition."""
         return {
             tp: Progress.of(position, (), self._first(tp), {})
             for tp, position in self._next.items()

@@ -32,12 +32,12 @@ class _Written:
     """A key whose rows are written.
 
     Attributes:
-        place: Stream and partition.
+        input_tp: Stream and partition of its rows.
         series: Number of its series.
         last_us: Event time of its newest row.
     """
 
-    place: tuple[str, int]
+    input_tp: TP
     series: int
     last_us: int
 
@@ -66,7 +66,7 @@ class Selection:
         self._max_series = settings.max_series
         self._keys = KeyTable(settings.keys)
         self._written: dict[StreamKey, _Written] = {}
-        self._clocks: dict[tuple[str, int], int] = {}
+        self._clocks: dict[TP, int] = {}
         self._compacted = _LEAST_COMPACTED
         self._next_upkeep_us = 0
 
@@ -88,23 +88,31 @@ class Selection:
         numbers = self._keys.numbers(batch.keys)
         table = table_of(batch)
         newest_us = int(batch.time_us.max())
-        place = batch.topic, batch.partition
-        self._clocks[place] = max(newest_us, self._clocks.get(place, newest_us))
+        input_tp = batch.topic, batch.partition
+        self._clocks[input_tp] = max(newest_us, self._clocks.get(input_tp, newest_us))
         rows = self._keys.first_of_steps(numbers, batch.time_us // self._step_us)
-        goes, is_done = self._split(batch, numbers, rows, is_known=is_known)
-        kept = rows[~goes & ~is_done]
+        is_sent, is_done = self._split(batch, numbers, rows, is_known=is_known)
+        waiting = rows[~is_sent & ~is_done]
         self.history.add(
-            tp, batch.topic, batch.channels, numbers[kept], batch.time_us[kept], table[kept]
+            tp,
+            batch.topic,
+            batch.channels,
+            numbers[waiting],
+            batch.time_us[waiting],
+            table[waiting],
         )
-        written = rows[goes]
-        chosen = [
+        sent = [
             KeyRows(
-                batch.topic, batch.keys[each[0]], batch.channels, batch.time_us[each], table[each]
+                batch.topic,
+                batch.keys[indexes[0]],
+                batch.channels,
+                batch.time_us[indexes],
+                table[indexes],
             )
-            for each in _by_number(numbers, written)
+            for indexes in _by_number(numbers, rows[is_sent])
         ]
-        self._look_after(tp, place)
-        return [keyed for keyed in chosen if self._admit(keyed, place)]
+        self._expire(tp, input_tp)
+        return [keyed for keyed in sent if self._admit(keyed, input_tp)]
 
     def _split(
         self,
@@ -115,9 +123,9 @@ class Selection:
         is_known: bool,
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which of some rows are written, and which were before a restart."""
-        goes = self._keys.is_always(numbers[rows])
-        is_done = goes & is_known
-        goes &= not is_known
+        is_sent = self._keys.is_always(numbers[rows])
+        is_done = is_sent & is_known
+        is_sent &= not is_known
         candidates = [self._keys.find(name.key) for name in self.episodes]
         firing = np.fromiter((n for n in candidates if n is not None), dtype=np.int64)
         for index in np.flatnonzero(np.isin(numbers[rows], firing) & ~is_done).tolist():
@@ -125,27 +133,27 @@ class Selection:
             window = self.episodes.get(StreamKey(batch.topic, batch.keys[row]))
             if window is not None and window.has(int(batch.time_us[row])):
                 was_written = is_known and window.is_known
-                goes[index], is_done[index] = not was_written, was_written
-        return goes, is_done
+                is_sent[index], is_done[index] = not was_written, was_written
+        return is_sent, is_done
 
     def begun(self) -> list[KeyRows]:
         """Return the rows before the alerts that have begun since the last call."""
         by_topic: dict[str, dict[int, tuple[int, float]]] = {}
-        places: dict[int, tuple[str, int]] = {}
+        input_tps: dict[int, TP] = {}
         for name, window in self.episodes.begun().items():
             number = self._keys.find(name.key)
             if number is not None:
                 by_topic.setdefault(name.topic, {})[number] = window.begin_us, window.end_us
-                places[number] = name.topic, window.tp[1]
-        chosen: dict[tuple[str, int, tuple[str, ...]], list[KeyRows]] = {}
+                input_tps[number] = name.topic, window.tp[1]
+        parts_of: dict[tuple[str, int, tuple[str, ...]], list[KeyRows]] = {}
         for topic, windows in by_topic.items():
             for number, channels, time_us, table in self.history.take(topic, windows):
                 keyed = KeyRows(topic, self._keys.names[number], channels, time_us, table)
-                if self._admit(keyed, places[number]):
-                    chosen.setdefault((topic, number, channels), []).append(keyed)
-        return [_join(parts) for parts in chosen.values()]
+                if self._admit(keyed, input_tps[number]):
+                    parts_of.setdefault((topic, number, channels), []).append(keyed)
+        return [_join(parts) for parts in parts_of.values()]
 
-    def _admit(self, keyed: KeyRows, place: tuple[str, int]) -> bool:
+    def _admit(self, keyed: KeyRows, input_tp: TP) -> bool:
         """Return True if there is room for the series of a key; else count its samples."""
         name = StreamKey(keyed.topic, keyed.key)
         newest_us = int(keyed.time_us.max())
@@ -157,13 +165,13 @@ class Selection:
         if self.series + count > self._max_series:
             self.left_out += keyed.samples
             return False
-        self._written[name] = _Written(place, count, newest_us)
+        self._written[name] = _Written(input_tp, count, newest_us)
         self.series += count
         return True
 
-    def _look_after(self, tp: TP, place: tuple[str, int]) -> None:
-        """Let go of what is too old, now and then."""
-        self.history.expire(tp, self._clocks[place])
+    def _expire(self, tp: TP, input_tp: TP) -> None:
+        """Forget rows, alerts, series and keys that are too old."""
+        self.history.expire(tp, self._clocks[input_tp])
         now_us = max(self._clocks.values())
         if now_us < self._next_upkeep_us:
             return
@@ -174,14 +182,16 @@ class Selection:
         self._forget(
             name
             for name, written in list(self._written.items())
-            if written.last_us + grace_us < self._clocks.get(written.place, now_us)
+            if written.last_us + grace_us < self._clocks.get(written.input_tp, now_us)
         )
         if len(self._keys) > 2 * self._compacted:
-            present = {self._keys.find(name.key) for name in (*self._written, *self.episodes)}
-            written = np.array([n for n in present if n is not None], dtype=np.int64)
-            kept = np.union1d(self.history.numbers(), written)
-            self.history.renumber(self._keys.keep(kept))
-            self._compacted = max(len(kept), _LEAST_COMPACTED)
+            numbers_of_names = (
+                self._keys.find(name.key) for name in (*self._written, *self.episodes)
+            )
+            written = np.array([n for n in numbers_of_names if n is not None], dtype=np.int64)
+            numbers = np.union1d(self.history.numbers(), written)
+            self.history.renumber(self._keys.keep(numbers))
+            self._compacted = max(len(numbers), _LEAST_COMPACTED)
 
     def _forget(self, names: Iterator[StreamKey]) -> None:
         for name in names:
@@ -192,16 +202,16 @@ class Selection:
         self.history.drop(tp)
         self.episodes.drop(tp)
 
-    def drop_place(self, topic: str, partition: int) -> None:
+    def drop_input(self, topic: str, partition: int) -> None:
         """Forget the keys of a partition of the input.
 
         Args:
             topic: Input topic, as events name it.
             partition: Its partition.
         """
-        place = topic, partition
-        self._clocks.pop(place, None)
-        self._forget(name for name, w in list(self._written.items()) if w.place == place)
+        input_tp = topic, partition
+        self._clocks.pop(input_tp, None)
+        self._forget(n for n, w in list(self._written.items()) if w.input_tp == input_tp)
 
 
 def _by_number(numbers: NDArray[np.int64], rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

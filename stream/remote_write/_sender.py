@@ -90,7 +90,7 @@ class Sender:
             self.waiting += keyed.samples
 
     def send(self) -> bool:
-        """Send what waits, until the turn is over or a request fails.
+        """Send the queue, until the turn is over or a request fails.
 
         Returns:
             True if nothing waits any more.
@@ -119,16 +119,16 @@ class Sender:
         room = self._settings.samples_per_request
         while self._queue and room > 0:
             keyed = self._queue.popleft()
-            most = max(1, room // max(1, keyed.table.shape[1]))
-            if len(keyed) > most:
-                self._queue.appendleft(keyed.part(most))
-                keyed = keyed.part(0, most)
+            row_count = max(1, room // max(1, keyed.table.shape[1]))
+            if len(keyed) > row_count:
+                self._queue.appendleft(keyed.part(row_count))
+                keyed = keyed.part(0, row_count)
             request.append(keyed)
             room -= keyed.table.size
         return request
 
     def _deliver(self, request: Sequence[KeyRows]) -> None:
-        """Send a request; what cannot be sent now goes back to the head of the queue.
+        """Send a request; its unsent rows go back to the head of the queue.
 
         Raises:
             UnavailableError: If it should be tried again later.

@@ -24,7 +24,9 @@ def serve(settings: Settings) -> None:
     """
     encode((), lambda _: {})  # a missing package is no surprise of the first alert
     metrics = RemoteWriteMetrics(READ, OUTCOMES, RESULTS)
-    health = BridgeHealth(time.monotonic(), live_seconds=settings.http.live_seconds)
+    health = BridgeHealth(
+        time.monotonic(), live_seconds=settings.http.live_seconds, accepts="accepts samples"
+    )
     writer = RemoteWriter(settings, metrics, health)
     port = settings.remote_write.port
     run_process(writer, settings, metrics, health, "remote-write", port)

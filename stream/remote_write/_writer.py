@@ -76,13 +76,13 @@ class RemoteWriter:
         self._scores = frozenset(settings.output_topics("scores"))
         self._triggers = sorted(settings.output_topics("triggers"))
         self._rows = RowPositions(round(1_000_000 * section.before_seconds))
-        self._places: dict[TP, tuple[str, int]] = {}
+        self._inputs: dict[TP, TP] = {}
         self._positions: dict[TP, int] = {}  # of the triggers
         self._former: dict[TP, Progress] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
         self._next_commit = float("-inf")
         self._unread: set[TP] = set()  # triggers, to be read before any rows
-        self._held: Literal["", "rows", "all"] = ""
+        self._pause: Literal["", "rows", "all"] = ""
         self._left_out = 0
 
     @property
@@ -138,19 +138,17 @@ class RemoteWriter:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         rows = [tp for tp in partitions if tp.topic in self._scores]
         triggers = [tp for tp in partitions if tp.topic not in self._scores]
-        before, age = (
-            self._settings.remote_write.before_seconds,
-            self._settings.alerts.max_age_seconds,
-        )
-        starts = []
-        for group, seconds in ((rows, before), (triggers, age)):
-            if group:
-                found, former = first_offsets(consumer, group, seconds)
-                starts += found
+        row_seconds = self._settings.remote_write.before_seconds
+        trigger_seconds = self._settings.alerts.max_age_seconds
+        starts: list[TopicPartition] = []
+        for members, seconds in ((rows, row_seconds), (triggers, trigger_seconds)):
+            if members:
+                first, former = first_offsets(consumer, members, seconds)
+                starts += first
                 self._former |= former
         consumer.assign(starts)
         self._unread |= {(tp.topic, tp.partition) for tp in triggers}
-        self._held = ""
+        self._pause = ""
         self._hold(consumer)
         self._own(consumer)
         self._health.phase("recovering", "reads triggers and rows", self._clock())
@@ -162,8 +160,8 @@ class RemoteWriter:
         for revoked in partitions:
             tp = (revoked.topic, revoked.partition)
             self._selection.drop(tp)
-            if tp in self._places:
-                self._selection.drop_place(*self._places.pop(tp))
+            if tp in self._inputs:
+                self._selection.drop_input(*self._inputs.pop(tp))
             self._rows.drop(tp)
             self._unread.discard(tp)
             for table in (self._positions, self._former, self._committed):
@@ -176,16 +174,16 @@ class RemoteWriter:
 
     def _hold(self, consumer: Consumer) -> None:
         """Pause the partitions that are not read now: all, or those of rows; resume the others."""
-        held: Literal["", "rows", "all"] = "rows" if self._unread else ""
+        pause: Literal["", "rows", "all"] = "rows" if self._unread else ""
         if self._sender.waiting:
-            held = "all"
-        if held == self._held:
+            pause = "all"
+        if pause == self._pause:
             return
-        self._held = held
+        self._pause = pause
         assigned = consumer.assignment()
         consumer.resume(assigned)
-        if held:
-            consumer.pause([tp for tp in assigned if held == "all" or tp.topic in self._scores])
+        if pause:
+            consumer.pause([tp for tp in assigned if pause == "all" or tp.topic in self._scores])
 
     # -- reading
 
@@ -221,7 +219,7 @@ class RemoteWriter:
             log.warning("not scored rows", topic=tp[0], partition=tp[1], error=str(error))
             return
         self._metrics.record("scores")
-        self._places[tp] = batch.topic, batch.partition
+        self._inputs[tp] = batch.topic, batch.partition
         if len(batch):
             self._rows.read(tp, offset, int(batch.time_us.max()))
         self._sender.put(self._selection.rows(tp, batch, is_known=is_known))
@@ -263,8 +261,8 @@ class RemoteWriter:
             tp: Progress.of(position, (), oldest.get(tp), {})
             for tp, position in self._positions.items()
         }
-        entries = {tp: (each.offset, each.metadata()) for tp, each in progress.items()}
-        changed = {tp: each for tp, each in entries.items() if self._committed.get(tp) != each}
+        entries = {tp: (part.offset, part.metadata()) for tp, part in progress.items()}
+        changed = {tp: entry for tp, entry in entries.items() if self._committed.get(tp) != entry}
         if not changed:
             return
         offsets = [TopicPartition(*tp, offset, text) for tp, (offset, text) in changed.items()]
@@ -291,7 +289,7 @@ class RemoteWriter:
 
     def _lag(self, consumer: Consumer) -> int:
         """Return the number of unread records, by the watermarks of the last fetches."""
-        positions = {tp: each.read_to for tp, each in self._rows.progress().items()}
+        positions = {tp: part.read_to for tp, part in self._rows.progress().items()}
         lag = 0
         for tp, position in (positions | self._positions).items():
             watermarks = consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)

@@ -57,7 +57,7 @@ class Stage:
             self.settings = self.settings.model_copy(update={"kafka": kafka})
         broker.create({f"{self.input}.{kind}": PARTITIONS for kind in ("scores", "triggers")})
         self.metrics = RemoteWriteMetrics(READ, OUTCOMES, RESULTS, process=False)
-        self.health = BridgeHealth(time.monotonic())
+        self.health = BridgeHealth(time.monotonic(), accepts="accepts samples")
 
     def rows(self, minutes: Sequence[int], keys: Sequence[bytes], partition: int = 0) -> None:
         batches = [
@@ -168,7 +168,7 @@ def test_an_outage_of_the_store_loses_nothing(broker: Broker, server: FakeStore)
     with stage.running():
         stage.rows([7], [b"db-1"])
         until("everything", lambda: stage.minutes("db-1") == list(range(8)))
-    assert trouble() == "accepts alerts"
+    assert trouble() == "accepts samples"
 
 
 def test_records_that_are_no_scores_are_counted(broker: Broker, server: FakeStore) -> None:

@@ -198,7 +198,7 @@ def test_a_partition_that_goes_takes_its_keys_along() -> None:
     choice.alert(0)
     choice.selection.drop(ROWS)
     choice.selection.drop(ALERTS)
-    choice.selection.drop_place("telemetry", 0)
+    choice.selection.drop_input("telemetry", 0)
     assert (choice.selection.series, choice.selection.keys) == (0, 0)
     assert len(choice.selection.episodes) == 0
     assert choice.selection.history.nbytes == 0
