@@ -1,9 +1,14 @@
 """Marks of false alarms on generated telemetry: do repeats fall silent, and nothing else?
 
-Each host of `ordinary` has one kind of fault again and again, every day, and others in between.
-An operator marks the first three pages in repeats as false alarms. Then the repeats and the other
-faults after the third mark are counted, in a replay with these marks and in one without. A key
-that falls silent after one or two marks is not counted.
+Each host of `ordinary` has one kind of fault again and again, every day, and others in between: far
+ones in other channels, and near ones that share a channel with the repeat. An operator marks pages
+in repeats as false alarms, in one of two ways:
+
+- *together*: three pages, the first one of each of three repeats.
+- *one by one*: a page, then the next one that comes in spite of it, at most three. A key that falls
+  silent sooner has fewer marks, and is counted too.
+
+Then the faults after the last mark are counted, in a replay with these marks and in one without.
 """
 
 from __future__ import annotations
@@ -30,11 +35,16 @@ from ember_core.pipeline import CivilCalendar
 from stream.backtest import backtest
 from stream.control import ControlSet, Document
 from stream.event_times import parse_time
-from stream.feedback import feedback_of
+from stream.feedback import feedback_of, with_episode
 from stream.records import Event
 from stream.training import train
 
 MARKS: Final = 3
+TOGETHER, ONE_BY_ONE = "together", "one by one"
+_TITLES: Final = {
+    TOGETHER: "Marks on the first pages of three repeats",
+    ONE_BY_ONE: "Marks on one page after the other",
+}
 REPEATED: Final = ("busy_loop", "latency_doubles", "error_burst", "traffic_lost", "queue_grows")
 _LEADS: Final = {
     "busy_loop": {"cpu_percent"},
@@ -43,6 +53,11 @@ _LEADS: Final = {
     "traffic_lost": {"requests", "rx_mbit", "cpu_percent"},
     "queue_grows": {"queue_length"},
 }
+_NEAR: Final = {
+    "busy_loop": ("correlation_broken", "traffic_lost"),
+    "traffic_lost": ("correlation_broken", "busy_loop"),
+}
+"""Other kinds that share a channel with a repeated one."""
 _EVERY_HOURS: Final = 12.0
 """Hours from a repeat to a fault of another kind, and from that to the next repeat."""
 
@@ -51,7 +66,7 @@ Bodies = Sequence[dict[str, Any]]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The size of the measurement."""
-    parser.add_argument("--seeds", default="1,2,3", help="of the fleets")
+    parser.add_argument("--seeds", default="11,12,13,14,15,16", help="of the fleets")
     parser.add_argument("--keys", type=int, default=5)
     parser.add_argument("--history", type=float, default=14.0, help="days of training")
     parser.add_argument("--days", type=float, default=14.0, help="days with faults")
@@ -62,7 +77,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass
 class Count:
-    """Faults after the third mark, and those of them with a page; pages at no fault."""
+    """Faults after the last mark, and those of them with a page; pages at no fault."""
+
+    keys: int = 0
 
     repeats: int = 0
     repeats_unmarked: int = 0
@@ -70,6 +87,9 @@ class Count:
     others: int = 0
     others_unmarked: int = 0
     others_marked: int = 0
+    near: int = 0
+    near_unmarked: int = 0
+    near_marked: int = 0
     false_unmarked: int = 0
     false_marked: int = 0
 
@@ -78,23 +98,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `kinds`: counts by the kind that is repeated, over all seeds; `total`: their sums, and
-        `keys_marked` of `keys`, those with three pages to mark.
+        `keys`: number of keys; `together` and `one by one`: counts by the kind that is repeated,
+        over all seeds, and their sums under `all`.
     """
-    counts = {kind: Count() for kind in REPEATED}
-    marked_keys = keys = 0
-    seeds = [int(seed) for seed in options.seeds.split(",")]
-    for seed in seeds:
+    counts = {way: {kind: Count() for kind in REPEATED} for way in (TOGETHER, ONE_BY_ONE)}
+    keys = 0
+    for seed in (int(seed) for seed in options.seeds.split(",")):
         log_progress(f"seed {seed}")
         fleet = make(seed, options)
         keys += len(fleet.keys)
-        marked_keys += _measure(fleet, counts, seed, options)
-    total = {
-        name: sum(getattr(count, name) for count in counts.values())
-        for name in msgspec.to_builtins(Count())
-    }
+        _measure(fleet, counts, seed, options)
+    return {"keys": keys, **{way: _with_sum(of_way) for way, of_way in counts.items()}}
+
+
+def _with_sum(counts: Mapping[str, Count]) -> dict[str, dict[str, int]]:
     by_kind = {kind: msgspec.to_builtins(count) for kind, count in counts.items()}
-    return {"kinds": by_kind, "total": {**total, "keys": keys, "keys_marked": marked_keys}}
+    names = msgspec.to_builtins(Count())
+    by_kind["all"] = {name: sum(getattr(c, name) for c in counts.values()) for name in names}
+    return by_kind
 
 
 def make(seed: int, options: argparse.Namespace) -> Fleet:
@@ -109,6 +130,7 @@ def make(seed: int, options: argparse.Namespace) -> Fleet:
         key = f"{role}-{number}"
         normal = host(rng, clock, life, number, role, shapes)
         other_kinds = [name for name in REPEATED if not _LEADS[name] & _LEADS[kind]]
+        other_kinds += _NEAR.get(kind, ())
         faults = []
         starts = range(begin, len(clock.times_us), clock.rows(3600 * _EVERY_HOURS))
         for i, start in enumerate(starts[1:-1]):
@@ -133,9 +155,12 @@ def _repeated(place: int, seed: int) -> str:
 
 
 def _measure(
-    fleet: Fleet, counts: Mapping[str, Count], seed: int, options: argparse.Namespace
-) -> int:
-    """Add the counts of a fleet; return the number of keys with three marks.
+    fleet: Fleet,
+    counts: Mapping[str, Mapping[str, Count]],
+    seed: int,
+    options: argparse.Namespace,
+) -> None:
+    """Add the counts of a fleet.
 
     A mark counts from the time of its event on, so a replay with a mark from the beginning is
     one in which it was made at once.
@@ -149,37 +174,57 @@ def _measure(
         try_faults=False,
         calendar=CivilCalendar(fleet.zone, fleet.holidays),
     )
-    control, marks = ControlSet(), dict[str, list[Document]]()
-    unmarked = bodies = _bodies(backtest(model, data).events)
-    for _ in range(MARKS):
-        for place, series in enumerate(fleet.keys):
-            own = marks.setdefault(series.key, [])
-            repeats = [f for f in series.events if f.kind == _repeated(place, seed)]
-            own += _next_mark(series, repeats, bodies[series.key], own)
+    unmarked = _bodies(backtest(model, data).events)
+
+    def replayed(marks: Mapping[str, Sequence[Document]]) -> Mapping[str, Bodies]:
         control = ControlSet.of(document for own in marks.values() for document in own)
-        bodies = _bodies(backtest(model, data, control=control).events)
-    full = 0
-    for place, series in enumerate(fleet.keys):
-        own, kind = marks[series.key], _repeated(place, seed)
-        if len(own) == MARKS:
-            full += 1
-            since = max(parse_time(document.time) for document in own)
-            _count(counts[kind], kind, series, since, unmarked[series.key], bodies[series.key])
-    return full
+        return _bodies(backtest(model, data, control=control).events)
+
+    kinds = {series.key: _repeated(place, seed) for place, series in enumerate(fleet.keys)}
+    together = {s.key: _marks_together(s, kinds[s.key], unmarked[s.key]) for s in fleet.keys}
+    one_by_one: dict[str, list[Document]] = {series.key: [] for series in fleet.keys}
+    bodies: Mapping[str, Bodies] = unmarked
+    for _ in range(MARKS):
+        for series in fleet.keys:
+            own = one_by_one[series.key]
+            repeats = [f for f in series.events if f.kind == kinds[series.key]]
+            own += _next_mark(series, repeats, bodies[series.key], own)
+        bodies = replayed(one_by_one)
+    ways = {TOGETHER: (together, replayed(together)), ONE_BY_ONE: (one_by_one, bodies)}
+    for way, (marks, marked) in ways.items():
+        for series in fleet.keys:
+            if own := marks[series.key]:
+                since = max(parse_time(document.time) for document in own)
+                kind = kinds[series.key]
+                count = counts[way][kind]
+                _count(count, kind, series, since, unmarked[series.key], marked[series.key])
+
+
+def _marks_together(series: KeySeries, kind: str, bodies: Bodies) -> list[Document]:
+    """False alarms of the first pages of three repeats; none where fewer have a page."""
+    marks: list[Document] = []
+    for fault in (fault for fault in series.events if fault.kind == kind):
+        marks += _next_mark(series, [fault], bodies, marks)
+        if len(marks) == MARKS:
+            return marks
+    return []
 
 
 def _bodies(events: Sequence[Event]) -> dict[str, list[dict[str, Any]]]:
-    """Triggers of each key in order, with the ids of their events."""
+    """Events of each key in order, with their ids."""
     out: dict[str, list[dict[str, Any]]] = {}
     for event in events:
-        if event.kind == "trigger":
-            body = {**msgspec.json.decode(event.body), "event": event.id}
-            out.setdefault(event.key.decode(), []).append(body)
+        body = {**msgspec.json.decode(event.body), "event": event.id}
+        out.setdefault(event.key.decode(), []).append(body)
     return _Absent(out)
 
 
+def _is_page(body: Mapping[str, Any]) -> bool:
+    return "reason" in body and body["status"] != "resolved"
+
+
 class _Absent(dict[str, list[dict[str, Any]]]):
-    """A key without triggers has none."""
+    """A key without events has none."""
 
     def __missing__(self, key: str) -> list[dict[str, Any]]:
         return []
@@ -193,11 +238,10 @@ def _next_mark(
     for fault in repeats:
         for body in bodies:
             if body["labels"]["alertname"] != "EmberFiring" or body["status"] != "firing":
-                continue
+                continue  # an anomaly, or another kind of alert
             if _time(body) > last_mark_us and _is_in(series, fault, body):
-                alert = body["fingerprint"], body["startsAt"]
-                same_alert = [b for b in bodies if (b["fingerprint"], b["startsAt"]) == alert]
-                feedback = feedback_of(body["event"], [body, *same_alert], "false-alarm")
+                episode = with_episode(body, bodies)
+                feedback = feedback_of(body["event"], episode, "false-alarm")
                 name = f"{series.key}-{len(marks)}"
                 return [Document(name=name, author="me", time=feedback.time, body=feedback)]
     return []
@@ -219,44 +263,52 @@ def _count(
 ) -> None:
     """Add the faults of a key that begin after its last mark."""
     later = [f for f in series.events if series.times_us[f.first] > since]
+    groups = {
+        "repeats": [f for f in later if f.kind == kind],
+        "near": [f for f in later if f.kind in _NEAR.get(kind, ())],
+    }
+    groups["others"] = [f for f in later if f not in groups["repeats"] + groups["near"]]
+    count.keys += 1
+    for group, faults in groups.items():
+        setattr(count, group, getattr(count, group) + len(faults))
     for name, bodies in (("unmarked", unmarked), ("marked", marked)):
-        pages = [b for b in bodies if b["status"] != "resolved" and _time(b) > since]
-        paged = [f for f in later if any(_is_in(series, f, page) for page in pages)]
+        pages = [b for b in bodies if _is_page(b) and _time(b) > since]
+        for group, faults in groups.items():
+            paged = sum(any(_is_in(series, f, page) for page in pages) for f in faults)
+            setattr(count, f"{group}_{name}", getattr(count, f"{group}_{name}") + paged)
         false = [p for p in pages if not any(_is_in(series, f, p) for f in series.events)]
-        repeats = sum(f.kind == kind for f in paged)
-        for field, number in (
-            (f"repeats_{name}", repeats),
-            (f"others_{name}", len(paged) - repeats),
-            (f"false_{name}", len(false)),
-        ):
-            setattr(count, field, getattr(count, field) + number)
-    repeats = sum(f.kind == kind for f in later)
-    count.repeats += repeats
-    count.others += len(later) - repeats
+        setattr(count, f"false_{name}", getattr(count, f"false_{name}") + len(false))
 
 
-def page(result: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
+def page(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """The figures of one way of marking as Markdown."""
     rows = []
-    for name, count in [*result["kinds"].items(), ("all", result["total"])]:
-        cells = [f"`{name}`" if name != "all" else "all"]
-        for what in ("repeats", "others"):
+    for name, count in counts.items():
+        cells = [f"`{name}`" if name != "all" else "all", str(count["keys"])]
+        for what in ("repeats", "others", "near"):
             of = count[what]
             cells += [f"{count[f'{what}_{side}']} of {of}" for side in ("unmarked", "marked")]
         rows.append([*cells, str(count["false_unmarked"]), str(count["false_marked"])])
-    head = ("repeated kind", "repeats paged", "with marks", "other faults paged", "with marks")
-    return table((*head, "pages at no fault", "with marks"), rows)
+    head = (
+        "repeated kind",
+        "keys",
+        "repeats paged",
+        "with marks",
+        "far faults paged",
+        "with marks",
+    )
+    head += ("near faults paged", "with marks", "pages at no fault", "with marks")
+    return table(head, rows)
 
 
 def part(result: Mapping[str, Any] | None) -> str:
     """The figures as Markdown, or that nothing was measured."""
     if result is None:
         return "Not measured yet: `python -m benchmarks feedback --save` does it.\n"
-    total = result["total"]
-    return (
-        f"{page(result)}\n{total['keys_marked']} of {total['keys']} keys had {MARKS} pages in "
-        "repeats to mark, each in spite of the marks before; the others are not counted. "
-        f"{_fall(total)}\n"
+    return "\n".join(
+        f"{title} ({result[way]['all']['keys']} of {result['keys']} keys):\n\n"
+        f"{page(result[way])}\n{_fall(result[way]['all'])}\n"
+        for way, title in _TITLES.items()
     )
 
 

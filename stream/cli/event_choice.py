@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from stream.errors import UserError
+from stream.feedback import with_episode
 from stream.tools.event_lookup import EventLog, PublishedEvent
 
 
@@ -45,3 +49,15 @@ def episode_of(event: PublishedEvent, log: EventLog) -> list[PublishedEvent]:
         if (candidate.body.get("fingerprint"), candidate.body.get("startsAt")) == alert
     }
     return sorted(episode.values(), key=lambda candidate: candidate.time_us)
+
+
+def with_episode_of(event: PublishedEvent, log: EventLog) -> list[Mapping[str, Any]]:
+    """Return the bodies of an event's episode, its own first; anomalies of that time last.
+
+    Args:
+        event: The event.
+        log: Events to search.
+    """
+    events = {other.id: other for other in log.scan(key=event.key) if other.id != event.id}
+    in_order = sorted(events.values(), key=lambda other: other.time_us)
+    return with_episode(event.body, [other.body for other in in_order])

@@ -15,7 +15,7 @@ from stream.users import current_user
 
 from .control.topic import config_of, now, read
 from .control.write import confirm
-from .event_choice import episode_of, event_of
+from .event_choice import event_of, with_episode_of
 from .options import InputTopicArgs, InputTopicOptions, since_ms
 from .output import message, print_json
 
@@ -60,7 +60,7 @@ def feedback(
     else:
         log = FileLog(events)
     event = event_of(event_id, log)
-    bodies = [event.body, *(event_of_episode.body for event_of_episode in episode_of(event, log))]
+    bodies = with_episode_of(event, log)
     stamp = Stamp(author or current_user(), note, now())
     document = Document(
         name=event.id[:NAME_DIGITS],

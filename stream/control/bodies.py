@@ -44,6 +44,10 @@ class Feedback(
     """Channels that the event showed above their usual values."""
     below: tuple[str, ...] = ()
     """Channels that it showed below them."""
+    companions_above: tuple[str, ...] = ()
+    """Channels that went above with these. They belong to it while one of these does."""
+    companions_below: tuple[str, ...] = ()
+    """Channels that went below with them."""
     time: str = ""
     """Time of the event, from which a false alarm counts; with channels only."""
     excess: float = 0.0
@@ -60,7 +64,7 @@ class Feedback(
         )
 
     def _channels_fault(self) -> str:
-        channels = (*self.above, *self.below)
+        channels = (*self.above, *self.below, *self.companions_above, *self.companions_below)
         if len(channels) > _MOST_CHANNELS or not all(channels):
             return (
                 f"`above` and `below` name channels. Expected at most {_MOST_CHANNELS}, none "

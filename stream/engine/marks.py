@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ember_core import ops
+from ember_core.pipeline.evidence import Sides
 from stream.control import ControlSet, Feedback
 from stream.event_times import parse_time
 
@@ -39,6 +40,8 @@ class Mark:
         name: Name of its document, as events list it.
         above: True for channels that the event showed above their usual values, `(C,)`.
         below: True for those below, `(C,)`.
+        companions_above: True for channels that went above with these, `(C,)`.
+        companions_below: True for those that went below with them, `(C,)`.
         time_us: Time of the event.
         need: Severity over the threshold that the same needs from now on.
     """
@@ -46,6 +49,8 @@ class Mark:
     name: str
     above: NDArray[np.bool_]
     below: NDArray[np.bool_]
+    companions_above: NDArray[np.bool_]
+    companions_below: NDArray[np.bool_]
     time_us: int
     need: float
 
@@ -70,14 +75,12 @@ class MarksOfKeys:
             body = document.body
             if not isinstance(body, Feedback) or body.verdict != "false-alarm":
                 continue
-            above, below = (
-                np.isin(np.asarray(channels, dtype=object), list(side))
-                for side in (body.above, body.below)
-            )
-            if not (above | below).any():
+            sides = (body.above, body.below, body.companions_above, body.companions_below)
+            masks = [np.isin(np.asarray(channels, dtype=object), list(side)) for side in sides]
+            if not (masks[0] | masks[1]).any():
                 continue  # of a model with other channels
             need = (1 + GROWTH) * body.excess + MARGIN
-            mark = Mark(document.key, above, below, parse_time(body.time), need)
+            mark = Mark(document.key, *masks, parse_time(body.time), need)
             self._by_key.setdefault((body.topic, body.key), []).append(mark)
 
     def __bool__(self) -> bool:
@@ -94,12 +97,16 @@ class Needs(NamedTuple):
     Attributes:
         above: Need above the usual value.
         below: Need below it.
+        slow_above: Need of slow averages above it.
+        slow_below: Need of those below.
         here: Need on the side on which the row lies.
         channels: True for channels with a mark, `(C,)`.
     """
 
     above: Floats
     below: Floats
+    slow_above: Floats
+    slow_below: Floats
     here: Floats
     channels: NDArray[np.bool_]
 
@@ -112,9 +119,26 @@ class Needs(NamedTuple):
         counted: Floats = largest * np.minimum(share / np.float32(FULL_SHARE), np.float32(1.0))
         return counted
 
+    def beyond(self, sides: Sides) -> Floats:
+        """Return the severities of channels less what they need, `(n, C)`.
+
+        The spread grows with any jump, and stays: it needs as much as the side that needs more.
+        """
+        moving = np.maximum(
+            np.maximum(sides.above - self.above, sides.slow_above - self.slow_above),
+            np.maximum(sides.below - self.below, sides.slow_below - self.slow_below),
+        )
+        spread = sides.spread - np.maximum(self.slow_above, self.slow_below)
+        beyond: Floats = np.maximum(np.maximum(moving, sides.frozen - self.here), spread)
+        return beyond
+
 
 def needs_of(
-    marks: Sequence[Mark], time_us: NDArray[np.int64], deviation: NDArray[np.float64]
+    marks: Sequence[Mark],
+    time_us: NDArray[np.int64],
+    deviation: NDArray[np.float64],
+    sides: Sides | None,
+    level: float,
 ) -> Needs | None:
     """Return the needs of rows of a key; None where it has no mark.
 
@@ -122,22 +146,49 @@ def needs_of(
         marks: Marks of the key.
         time_us: Times of the rows, `(n,)`.
         deviation: Values less the usual ones, `(n, C)`.
+        sides: Severities of the channels by side; None with joint evidence.
+        level: Severity from which a marked channel goes on, and with it its companions.
     """
     if not marks:
         return None
-    above, below = (_side(marks, side, time_us) for side in ("above", "below"))
+    shape = (len(time_us), marks[0].above.size)
+    goes_on = [np.zeros(shape[0], dtype=bool)] * len(marks)
+    if sides is not None:
+        is_above = np.maximum(sides.above, sides.slow_above) >= level
+        is_below = np.maximum(sides.below, sides.slow_below) >= level
+        goes_on = [(is_above & mark.above | is_below & mark.below).any(axis=1) for mark in marks]
+    left = [mark.left(time_us)[:, None] for mark in marks]
+    # A slow average of a companion goes on for hours after the marked channel is as usual again.
+    quick, slow = (
+        [
+            _total(
+                [
+                    share * (getattr(mark, side) | has & getattr(mark, f"companions_{side}"))
+                    for mark, share, has in zip(marks, left, companions, strict=True)
+                ],
+                marks,
+            )
+            for side in ("above", "below")
+        ]
+        for companions in ([mask[:, None] for mask in goes_on], [np.True_] * len(marks))
+    )
     zero = np.float32(0.0)
-    here = np.where(deviation > 0, above, np.where(deviation < 0, below, zero))
-    channels = np.logical_or.reduce([mark.above | mark.below for mark in marks])
-    return Needs(above, below, here, channels)
+    here = np.where(deviation > 0, quick[0], np.where(deviation < 0, quick[1], zero))
+    channels = np.logical_or.reduce(
+        [m.above | m.below | m.companions_above | m.companions_below for m in marks]
+    )
+    return Needs(*quick, *slow, here, channels)
 
 
-def _side(marks: Sequence[Mark], side: str, time_us: NDArray[np.int64]) -> Floats:
-    """Return the need on one side: that of the largest mark, and a little for each further one."""
-    shape: Any = (len(time_us), marks[0].above.size)
-    largest, count, first = (np.zeros(shape, np.float32) for _ in range(3))
-    for mark in marks:
-        left = mark.left(time_us)[:, None] * getattr(mark, side)
+def _total(shares: Sequence[Floats], marks: Sequence[Mark]) -> Floats:
+    """Return the need of the largest mark, and a little for each further one, `(n, C)`.
+
+    Args:
+        shares: Share of each mark that is left for each channel, `(n, C)` each.
+        marks: The marks.
+    """
+    largest, count, first = (np.zeros_like(shares[0]) for _ in range(3))
+    for mark, left in zip(marks, shares, strict=True):
         largest = np.maximum(largest, left * np.float32(mark.need))
         count, first = count + left, np.maximum(first, left)
     more = np.float32(MARGIN) * (largest > 0) + np.float32(GROWTH) * largest
@@ -157,5 +208,6 @@ def held_side(marks: Sequence[Mark], side: str, time_us: NDArray[np.int64]) -> N
     """
     is_held = np.zeros((len(time_us), marks[0].above.size), dtype=bool)
     for mark in marks:
-        is_held |= (mark.left(time_us) > HELD_FROM)[:, None] & getattr(mark, side)
+        covered = getattr(mark, side) | getattr(mark, f"companions_{side}")
+        is_held |= (mark.left(time_us) > HELD_FROM)[:, None] & covered
     return is_held

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel, GroupMotor, Observation, PageRates
-from ember_core.pipeline.evidence import by_side
+from ember_core.pipeline.evidence import Sides, by_side
 from ember_core.pipeline.left_out import LeftOut
 from ember_core.pipeline.pipeline import ChannelRows
 from stream.control import ControlSet, Feedback
@@ -270,12 +270,20 @@ class RulesEffect:
             rules = self._key_rules[group]
             of_part = Deviations(*(column[part] for column in deviations))
             wrong_side, too_small = rules.left_out(of_part)
-            needs = needs_of(rules.marks, rows.time_us[index[part]], of_part.deviation)
+            sides = None
+            if channels is not None and (rules.directed.any() or rules.marks):
+                statistics = observation.channel_statistics.severity(index[part])
+                sides = by_side(statistics, len(self._channels))
+            needs = needs_of(
+                rules.marks,
+                rows.time_us[index[part]],
+                of_part.deviation,
+                sides,
+                self._pipeline.motor.off,
+            )
             lower = None
             if channels is not None:
-                lower = self._weigh(
-                    rules, observation, index[part], part, channels, wrong_side, too_small, needs
-                )
+                lower = self._weigh(rules, part, channels, sides, wrong_side, too_small, needs)
             weight = np.where(wrong_side | too_small, np.float32(0.0), rules.weight)
             self._weigh_joint(observation, index, part, weight, score, channels)
             shift = self._shift(rules, observation, index[part], needs, lower)
@@ -315,10 +323,9 @@ class RulesEffect:
     def _weigh(
         self,
         rules: KeyRules,
-        observation: Observation,
-        index: NDArray[np.int64],
         part: NDArray[np.int64],
         channels: ChannelRows,
+        sides: Sides | None,
         wrong_side: NDArray[np.bool_],
         too_small: NDArray[np.bool_],
         needs: Needs | None,
@@ -330,20 +337,22 @@ class RulesEffect:
         """
         severity, hold = channels.severity[part], channels.hold[part]
         lower = None
-        if rules.directed.any() or needs is not None:
-            statistics = observation.channel_statistics.severity(index)
-            above, below, neither = by_side(statistics, len(self._channels))
-            above = np.where(rules.not_above, NOTHING, above)
-            below = np.where(rules.not_below, NOTHING, below)
-            neither = np.where(wrong_side, NOTHING, neither)
-            allowed = np.maximum(np.maximum(above, below), neither)
+        if sides is not None:
+            counted = Sides(
+                above=np.where(rules.not_above, NOTHING, sides.above),
+                below=np.where(rules.not_below, NOTHING, sides.below),
+                slow_above=np.where(rules.not_above, NOTHING, sides.slow_above),
+                slow_below=np.where(rules.not_below, NOTHING, sides.slow_below),
+                frozen=np.where(wrong_side, NOTHING, sides.frozen),
+                spread=np.where(wrong_side, NOTHING, sides.spread),
+            )
+            allowed = np.maximum.reduce(counted)
             severity = np.where(rules.directed, np.minimum(severity, allowed), severity)
             hold = np.where(rules.directed, np.minimum(hold, severity), hold)
             if needs is not None:
                 # The event keeps its severity, so that the next mark can ask for more than it.
-                above, below = above - needs.above, below - needs.below
-                needed = np.maximum(np.maximum(above, below), neither - needs.here)
-                lower = np.where(needs.channels, np.minimum(needed - severity, 0.0), 0.0)
+                less = np.minimum(needs.beyond(counted) - severity, 0.0)
+                lower = np.where(needs.channels, less, 0.0)
         severity = np.where(severity > 0, severity * rules.weight, severity)
         hold = np.where(hold > 0, hold * rules.weight, hold)
         channels.severity[part] = np.where(too_small, NOTHING, severity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -29,20 +29,38 @@ SLOW: Final = {2: 1, 3: 1, SIGNALS - 1: SIGNALS - 2}
 """Places of the slow signals, and of the one of 5 rows beside each."""
 
 
-def by_side(severity: Any, n_channels: int) -> tuple[Any, Any, Any]:
-    """Return the largest severity of each channel by the side of its statistics, `(N, C)` each.
+class Sides(NamedTuple):
+    """Severities of channels by the side of their statistics, `(N, C)` each.
+
+    Attributes:
+        above: Of the statistics above, but for the slow averages.
+        below: Of those below.
+        slow_above: Of slow averages above: they stay high for hours after their cause.
+        slow_below: Of slow averages below.
+        frozen: Of equal values.
+        spread: Of the spread, which has no side, and is slow as well.
+    """
+
+    above: Any
+    below: Any
+    slow_above: Any
+    slow_below: Any
+    frozen: Any
+    spread: Any
+
+
+def by_side(severity: Any, n_channels: int) -> Sides:
+    """Return the largest severities of each channel by the side of its statistics.
 
     Args:
         severity: Severity of each statistic of rows, `(N, 18 C)`.
         n_channels: Number of channels `C`.
-
-    Returns:
-        Of the statistics above, of those below, and of those without a side: frozen values and
-        spread.
     """
-    moving = severity[:, : -2 * n_channels].reshape(-1, SIGNALS, n_channels, 2).max(axis=1)
+    moving = severity[:, : -2 * n_channels].reshape(-1, SIGNALS, n_channels, 2)
+    is_slow = np.isin(np.arange(SIGNALS), list(SLOW))
+    quick, slow = (moving[:, places].max(axis=1) for places in (~is_slow, is_slow))
     frozen, spread = severity[:, -2 * n_channels : -n_channels], severity[:, -n_channels:]
-    return moving[..., 0], moving[..., 1], np.maximum(frozen, spread)
+    return Sides(quick[..., 0], quick[..., 1], slow[..., 0], slow[..., 1], frozen, spread)
 
 
 def statistic_name(severity: Any, channel: int, n_channels: int) -> str:
