@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ember_core.pipeline import Decision, Observation
+from ember_core.pipeline import Decision, Observation, tail_probability
 from ember_core.pipeline.evidence import statistic_name
 from stream.records import Evidence, rfc3339
 
@@ -67,7 +67,7 @@ def explain_channels(
     count = len(channels)
     severities, lead = decision.severities[decided], decision.lead[decided]
     by_channel = lead < count
-    channel_weight = 10.0 ** severities[:, :count].astype(np.float64)
+    channel_weight = 1.0 / tail_probability(severities[:, :count])
     channel_weight = np.where(
         np.arange(count)[None, :] == lead[:, None],
         channel_weight.max(axis=1)[:, None] + channel_weight,
