@@ -86,7 +86,13 @@ from .dispatch import backend_name as backend_name
 from .dispatch import default_backend as default_backend
 from .dispatch import default_device as default_device
 from .exact import ExactWeight as ExactWeight
+from .exact import exact_cos as exact_cos
 from .exact import exact_exp as exact_exp
+from .exact import exact_log as exact_log
 from .exact import exact_matmul as exact_matmul
+from .exact import exact_sigmoid as exact_sigmoid
+from .exact import exact_sin as exact_sin
 from .exact import exact_tanh as exact_tanh
 from .exact import exact_weight as exact_weight
+from .exact import wide_exp as wide_exp
+from .exact import wide_log as wide_log

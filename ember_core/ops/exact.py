@@ -1,10 +1,11 @@
-"""A matrix product whose rows do not depend on their neighbours.
+"""Functions for inference whose bits depend on nothing but a row: the product, and elementary ones.
 
-A BLAS picks another order of summation for another batch size, so a row scored alone differs in
-its last bits from the same row in a batch. Here the operands are rounded to a grid on which every
-partial sum fits the 53 bits of a float64; then no order rounds, and all orders agree, on any BLAS
-and machine: |x| < 2^5 in steps of 2^-17 and |w| < 2^3 in steps of 2^-20 give products below 2^8 in
-steps of 2^-37, and 128 of them stay below 2^15: 52 bits.
+The product's rows do not depend on their neighbours. A BLAS picks another order of summation for
+another batch size, so a row scored alone differs in its last bits from the same row in a batch.
+Here the operands are rounded to a grid on which every partial sum fits the 53 bits of a float64;
+then no order rounds, and all orders agree, on any BLAS and machine: |x| < 2^5 in steps of 2^-17 and
+|w| < 2^3 in steps of 2^-20 give products below 2^8 in steps of 2^-37, and 128 of them stay below
+2^15: 52 bits.
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
 def exact_tanh(x: Array) -> Array:
     """Hyperbolic tangent in float32, with the same bits on every backend.
 
-    Computed in float64 and rounded once, where the backends' own float32 functions differ in the
-    last bits, which the grid of `exact_matmul` would turn into its steps. On a device without
-    float64 it is the device's own.
+    Computed in float64 and rounded once. Float64 functions differ in their last bits from machine
+    to machine. No float32 has a hyperbolic tangent closer than 5 units in the last place of float64
+    to where the rounding tips, so that all round to the same. On a device without float64 it is the
+    device's own.
 
     Args:
         x: Array of any shape; taken as float32.
@@ -97,6 +99,8 @@ def exact_tanh(x: Array) -> Array:
 def exact_exp(x: Array) -> Array:
     """`e` to the power of `x` in float32, with the same bits on every backend; see `exact_tanh`.
 
+    The closest to where the rounding tips is `exp(-14.575391)`, 1.26 units in the last place away.
+
     Args:
         x: Array of any shape; taken as float32.
 
@@ -106,6 +110,98 @@ def exact_exp(x: Array) -> Array:
         [1.0]
     """
     return BY_TYPE[type(x)].exact_exp(x)
+
+
+def exact_log(x: Array) -> Array:
+    """Natural logarithm in float32, with the same bits on every backend.
+
+    A library's float64 logarithm rounded once, except where that lies close to where the rounding
+    tips: there `ember_core.ops.elementary` decides.
+
+    Args:
+        x: Array of any shape; taken as float32.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.exact_log(ops.asarray([1.0, 0.5], dtype="float32")).tolist()
+        [0.0, -0.6931471824645996]
+    """
+    return BY_TYPE[type(x)].exact_log(x)
+
+
+def exact_sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))` in float32, with the same bits on every backend.
+
+    Args:
+        x: Array of any shape; taken as float32.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.exact_sigmoid(ops.asarray([-1000.0, 0.0, 1000.0], dtype="float32")).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    module = BY_TYPE[type(x)]
+    x = module.astype(x, "float32")
+    e = module.exact_exp(-module.abs(x))  # of a number below 0: nothing overflows
+    return module.where(x < 0, e, module.ones_like(e)) / (e + 1.0)
+
+
+def exact_sin(x: Array) -> Array:
+    """Sine of float64 angles in float32, with the same bits on every backend; see `exact_log`.
+
+    Args:
+        x: Radians of any shape, of magnitude below 10^5; taken as float64.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.exact_sin(ops.asarray([0.0, 0.5])).tolist()
+        [0.0, 0.4794255495071411]
+    """
+    return BY_TYPE[type(x)].exact_sin(x)
+
+
+def exact_cos(x: Array) -> Array:
+    """Cosine of float64 angles in float32, with the same bits on every backend; see `exact_sin`.
+
+    Args:
+        x: Radians of any shape, of magnitude below 10^5; taken as float64.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.exact_cos(ops.asarray([0.0, 0.5])).tolist()
+        [1.0, 0.8775825500488281]
+    """
+    return BY_TYPE[type(x)].exact_cos(x)
+
+
+def wide_log(x: Array) -> Array:
+    """Natural logarithm in float64, with the same bits on every backend and machine.
+
+    Computed on the host, and rounded to 34 bits after the first one: the relative error is 3e-11.
+
+    Args:
+        x: Array of any shape; taken as float64.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> round(float(ops.wide_log(ops.asarray([2.0]))[0]), 9)
+        0.693147181
+    """
+    return BY_TYPE[type(x)].wide_log(x)
+
+
+def wide_exp(x: Array) -> Array:
+    """`e` to the power of `x` in float64, with the same bits everywhere; see `wide_log`.
+
+    Args:
+        x: Array of any shape; taken as float64.
+
+    Examples:
+        >>> from ember_core import ops
+        >>> ops.wide_exp(ops.asarray([0.0])).tolist()
+        [1.0]
+    """
+    return BY_TYPE[type(x)].wide_exp(x)
 
 
 def check_fits(x_shape: tuple[int, ...], w: ExactWeight) -> None:

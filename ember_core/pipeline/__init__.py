@@ -37,6 +37,7 @@ from .motor import leaky as leaky
 from .normaliser import Normaliser as Normaliser
 from .observation import Decision as Decision
 from .observation import Observation as Observation
+from .observation import tail_probability as tail_probability
 from .packing import PackedRows as PackedRows
 from .page_rates import PageRates as PageRates
 from .pauses import KEPT_PAUSES as KEPT_PAUSES

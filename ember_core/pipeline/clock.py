@@ -52,7 +52,7 @@ class Clock(Stage):
             period_us = max(1, round(period * 1e6))
             phase = ops.astype(time_us % period_us, "float64") * (2.0 * np.pi / period_us)
             for k in range(1, self.harmonics + 1):
-                columns += [ops.sin(k * phase), ops.cos(k * phase)]
+                columns += [ops.exact_sin(k * phase), ops.exact_cos(k * phase)]
         if not columns:
             return ops.astype(time_us[:, None][:, :0], "float32")
-        return ops.astype(ops.stack(columns, axis=1), "float32")
+        return ops.stack(columns, axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from ember_core import ops
 
 from .observation import Observation
-from .rbm_score import freeze_rbm
+from .rbm_score import freeze_rbm, sum_of_softplus
 from .stage import Stage, State
 
 
@@ -92,19 +92,19 @@ class Explainer(Stage):
             not depend on the batch.
         """
         drive = self._rbm.drive(visible)
-        energy = ops.sum(ops.softplus(drive), axis=1)
+        energy = sum_of_softplus(drive)
         gains = [0.0 * energy] * self.n_channels  # a channel without units keeps 0
         for part in self._parts:
             values = ops.take(visible, part.columns, 1)
             values = ops.reshape(values, (len(values), len(part.channels), -1))
             values = ops.ascontiguous(ops.transpose(values, (1, 0, 2)))
             drive_without = drive - ops.exact_matmul(values, part.into)
-            expected = ops.exact_matmul(ops.sigmoid(drive_without), part.back) + part.bias
+            expected = ops.exact_matmul(ops.exact_sigmoid(drive_without), part.back) + part.bias
             replaced = drive_without + ops.exact_matmul(expected, part.into)
             departure = ops.square((values - part.bias) * part.precision)
             expected_departure = ops.square((expected - part.bias) * part.precision)
             quadratic = 0.5 * ops.sum(departure - expected_departure, axis=-1)
-            gained = quadratic - energy + ops.sum(ops.softplus(replaced), axis=-1)
+            gained = quadratic - energy + sum_of_softplus(replaced)
             for i, channel in enumerate(part.channels):
                 gains[channel] = gained[i]
         gain = ops.maximum(ops.astype(ops.stack(gains, axis=1), "float64"), 0.0)

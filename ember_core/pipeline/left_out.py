@@ -52,7 +52,7 @@ class LeftOut:
             return self._whitened(units, weight)
         units = np.clip(visible * of_units, -CLIP, CLIP)
         drive = self._frozen.drive(units)
-        expected = ops.exact_matmul(ops.sigmoid(drive), self._to_visible)
+        expected = ops.exact_matmul(ops.exact_sigmoid(drive), self._to_visible)
         return np.where(of_units > 0, units, expected + self._frozen.visible_bias)
 
     def _whitened(self, units: Any, weight: Any) -> Any:

@@ -319,7 +319,8 @@ class LiquidNetwork(Stage):
             Shape `(B, P, C)`, in usual deviations; unchanged at one usual interval or less.
         """
         # `growth` is known at waits of 1, 2, 4, ... intervals: interpolate between two of them.
-        octave = ops.clip(ops.log(ops.maximum(elapsed, 1.0)) / float(np.log(2.0)), 0.0, GAPS - 1.0)
+        log = ops.log if self.training else ops.exact_log
+        octave = ops.clip(log(ops.maximum(elapsed, 1.0)) / float(np.log(2.0)), 0.0, GAPS - 1.0)
         lower = ops.minimum(ops.floor(octave), GAPS - 2.0)
         share = (octave - lower)[:, None]
         index = ops.astype(lower, "int64")

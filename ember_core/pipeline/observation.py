@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from ember_core import ops
 
 from .config import PipelineConfig
 from .packing import PackedRows
+
+_LN10: Final = float(np.log(10.0))
+_POWERS: Final = np.array([float(f"1e-{n}") for n in range(13)])
 
 
 @dataclass
@@ -134,4 +139,18 @@ class Decision:
     @property
     def probability(self) -> Any:
         """Tail probability of each row for its key, float64."""
-        return 10.0 ** (-ops.astype(self.severity, "float64"))
+        return tail_probability(self.severity)
+
+
+def tail_probability(severity: Any) -> Any:
+    """Return `10 ** -severity` in float64, with the same bits on every machine.
+
+    Whole severities have the decimal fraction itself.
+
+    Args:
+        severity: Array of any shape.
+    """
+    size = ops.astype(severity, "float64")
+    whole = ops.clip(ops.round(size), 0.0, len(_POWERS) - 1.0)
+    powers = ops.take(ops.from_numpy(_POWERS, like=size), ops.astype(whole, "int64"))
+    return powers * ops.wide_exp((whole - size) * _LN10)

@@ -88,7 +88,7 @@ class Tail(Stage):
 
     def log_score(self, score: Any) -> Any:
         """Return the log of the score over its floor, shape as `score`, float32."""
-        return ops.log(ops.maximum(score - self.floor, 1e-3))
+        return ops.exact_log(ops.maximum(score - self.floor, 1e-3))
 
     def severity(self, state: State, log_score: Any) -> Any:
         """Return `-log10` of the tail probability, shape `(B,)`, float32, 0 to 12."""

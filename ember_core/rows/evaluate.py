@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core import ops
+
 from .formula import Formula, Node
 
 _LARGEST = 1e150
@@ -19,7 +21,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "/": np.divide,
     "neg": np.negative,
     "abs": np.abs,
-    "log": np.log,
+    "log": ops.wide_log,
     "sqrt": np.sqrt,
     "min": lambda *arrays: reduce(np.minimum, arrays),
     "max": lambda *arrays: reduce(np.maximum, arrays),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.pipeline import FleetModel, Pipeline
+from ember_core.pipeline import FleetModel, Pipeline, tail_probability
 from stream.engine.state.given_up import SENT, UNSENT, given_up
 from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
@@ -93,7 +93,7 @@ class Episodes:
         rows, fields, key_row = observed.rows, batch.keys.fields, observed.rows.row
         scored_index = np.full(key_row.size, -1, dtype=np.int64)  # of each completed row
         visited = np.zeros(key_row.size, dtype=bool)
-        explanations: dict[int, Explanation] = {}
+        explanations: dict[int, tuple[Explanation, float]] = {}
         if scored is not None:
             scored_index[scored.index] = np.arange(scored.index.size)
             notable = np.sort(scored.index[scored.notable])
@@ -106,7 +106,9 @@ class Episodes:
                     scored.decision,
                     scored_index[notable],
                 )
-                explanations = dict(zip(notable.tolist(), explained, strict=True))
+                severity = scored.decision.severity[scored_index[notable]]
+                told = zip(explained, tail_probability(severity).tolist(), strict=True)
+                explanations = dict(zip(notable.tolist(), told, strict=True))
         if batch.idle:  # any row of a key may end an idle time
             visited |= np.isin(key_row, list(batch.idle))
         changed = dict(_by_row(changes)) if changes is not None else {}
@@ -119,7 +121,7 @@ class Episodes:
             if scored is not None and k >= 0:
                 scored.restore_fields(fields, row, k)
                 if i in explanations:
-                    self._emit_row(batch, rows, i, scored, k, explanations[i])
+                    self._emit_row(batch, rows, i, scored, k, *explanations[i])
             for change in changed.get(i, ()):
                 self._emit_channel(batch, row, int(rows.line[i]), int(rows.time_us[i]), change)
             for limit in limits_of.get(i, ()):
@@ -183,6 +185,7 @@ class Episodes:
         scored: ScoredRows,
         k: int,
         explanation: Explanation,
+        probability: float,
     ) -> None:
         """Emit the events of one row, and remember it where it is the peak of its episode.
 
@@ -193,6 +196,7 @@ class Episodes:
             scored: All scored rows.
             k: Index of the row among these.
             explanation: Channels that make the row improbable.
+            probability: Tail probability of the row.
         """
         keys, decision = batch.keys, scored.decision
         fields, row = keys.fields, int(scored.key_index[scored.packed.key[k]])
@@ -202,7 +206,7 @@ class Episodes:
             end_us=time_us + self._row_us,
             score=float(scored.score[k]),
             severity=float(decision.severity[k]),
-            probability=10.0 ** -float(decision.severity[k]),
+            probability=probability,
             evidence=float(decision.evidence[k]),
             confidence=_confidence(decision.confidence, k),
             rules=() if scored.rules is None else scored.rules.names(k),

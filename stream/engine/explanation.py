@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ember_core.pipeline import Decision, Observation, Pipeline
+from ember_core.pipeline import Decision, Observation, Pipeline, tail_probability
 from ember_core.pipeline.evidence import statistic_name
 from stream.records import Evidence, rfc3339
 
@@ -105,7 +105,7 @@ def _weights(severities: Any, lead: Any, shares: Any) -> Any:
         shares: Share of each channel in the free energy, `(B, C)`; of rows that all channels lead.
     """
     count = shares.shape[1]
-    channel_weight = 10.0 ** severities[:, :count].astype(np.float64)
+    channel_weight = 1.0 / tail_probability(severities[:, :count])
     channel_weight = np.where(
         np.arange(count)[None, :] == lead[:, None],
         channel_weight.max(axis=1)[:, None] + channel_weight,

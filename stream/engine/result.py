@@ -10,6 +10,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core.pipeline import tail_probability
 from stream.records import Event, Rejected
 
 from .detailed_scores import DetailedScores
@@ -47,8 +48,7 @@ class ScoreColumns:
     @property
     def probability(self) -> NDArray[np.float64]:
         """Tail probability of each row for its key."""
-        probability: NDArray[np.float64] = 10.0 ** (-self.severity.astype(np.float64))
-        return probability
+        return tail_probability(self.severity)  # type: ignore[no-any-return]
 
     def and_then(self, more: ScoreColumns) -> ScoreColumns:
         """Return these rows, followed by others."""

@@ -50,6 +50,10 @@ PROOFS: Final[Mapping[str, Proof]] = {
         "tests.prove.reading",
         "Rows that training makes of a file of records are the samples that the stream decodes",
     ),
+    "functions": Proof(
+        "tests.prove.functions",
+        "Every float32 has the same exponential, logarithm and hyperbolic tangent on every machine",
+    ),
     "soak": Proof(
         "tests.prove.soak",
         "Under steady load memory stays flat, lag bounded and the log without warnings",

@@ -93,6 +93,10 @@ _RAN = {
     "fuzz": lambda r: (
         f"{r['inputs']:,} inputs, {r['past_the_first_stage']:.0%} past the first stage"
     ),
+    "functions": lambda r: (
+        f"{sum(r['values'].values()):,} values of {', '.join(r['values'])}; "
+        f"{sum(r['close'].values())} close to where the rounding tips"
+    ),
     "soak": lambda r: (
         f"{r['minutes']:.0f} minutes at {_load(r)}: "
         f"{r['resident_mib_last']:.0f} MiB, {r['resident_mib_a_minute']:+.2f} MiB a minute, "

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Record
-from tests.prove import frame, mutate, page, series, soak, truth
+from tests.prove import frame, functions, mutate, page, series, soak, truth
 from tests.prove.frame import ROOT, Refuted
 
 
@@ -53,6 +54,20 @@ def test_an_unknown_name_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> Non
 def test_sample_of_the_simulation() -> None:
     result = prove("simulation", "--schedules", "30", "--bugs", "")
     assert result["schedules"] == 30
+
+
+def test_sample_of_the_functions() -> None:
+    result = prove("functions", "--every", "499")
+    assert all(values >= 2_000_000 for values in result["values"].values())
+
+
+def test_a_function_with_another_last_bit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = functions.FUNCTIONS["log"]
+    wrong = exact._replace(exact=lambda x: np.nextafter(exact.exact(x), np.float32(np.inf)))
+    monkeypatch.setitem(functions.FUNCTIONS, "log", wrong)
+    options = SimpleNamespace(functions="log", every=997, seed=1)
+    with pytest.raises(Refuted, match=r"log of .* differ"):
+        functions.run(options)
 
 
 def test_sample_of_reading() -> None:

@@ -96,6 +96,26 @@ def exact_exp(x: Array) -> Array:
     return host.exact_exp(to_numpy(x))
 
 
+def exact_log(x: Array) -> Array:
+    return host.exact_log(to_numpy(x))
+
+
+def exact_sin(x: Array) -> Array:
+    return host.exact_sin(to_numpy(x))
+
+
+def exact_cos(x: Array) -> Array:
+    return host.exact_cos(to_numpy(x))
+
+
+def wide_exp(x: Array) -> Array:
+    return host.wide_exp(to_numpy(x))
+
+
+def wide_log(x: Array) -> Array:
+    return host.wide_log(to_numpy(x))
+
+
 def wide_sum(x: Array) -> Array:
     return host.wide_sum(to_numpy(x))
 

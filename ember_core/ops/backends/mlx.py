@@ -355,17 +355,37 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
 
 
 def exact_tanh(x: Array) -> Array:
-    return _rounded(mx.tanh, x)
+    return _on_host(host.exact_tanh, x)
 
 
 def exact_exp(x: Array) -> Array:
-    return _rounded(exp, x)
+    return _on_host(host.exact_exp, x)
 
 
-def _rounded(function: Callable[[Array], Array], x: Array) -> Array:
-    with mx.stream(mx.cpu):
-        wide = asarray(x).astype(mx.float32).astype(mx.float64)
-        return function(wide).astype(mx.float32)
+def exact_log(x: Array) -> Array:
+    return _on_host(host.exact_log, x)
+
+
+def exact_sin(x: Array) -> Array:
+    return _on_host(host.exact_sin, x)
+
+
+def exact_cos(x: Array) -> Array:
+    return _on_host(host.exact_cos, x)
+
+
+def wide_exp(x: Array) -> Array:
+    return _on_host(host.wide_exp, x)
+
+
+def wide_log(x: Array) -> Array:
+    return _on_host(host.wide_log, x)
+
+
+def _on_host(function: Callable[[Any], Any], x: Array) -> Array:
+    # MLX has float64 on the CPU only, and there an exp that is put together from powers.
+    value = np.asarray(function(to_numpy(asarray(x))))
+    return mx.array(value, _dtype(value.dtype.name))
 
 
 # --- random

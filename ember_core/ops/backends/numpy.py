@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ember_core.ops import elementary
 from ember_core.ops.dispatch import Array, Axis, Shape, load_extra, unknown_device, wanted_device
 from ember_core.ops.exact import (
     BLOCK_TERMS,
@@ -25,6 +26,7 @@ from ember_core.ops.exact import (
 
 _GRID = np.float32(GRID)
 _LIMIT = np.float32(INPUT_LIMIT)
+_FEW = 4096  # numbers in float64 that stay in the first cache
 _TILE_ROWS = 256  # keeps a tile's temporaries in the second-level cache
 
 # --- devices
@@ -321,8 +323,32 @@ def exact_exp(x: Array) -> Array:
 
 def _rounded(function: np.ufunc, x: Array) -> Array:
     x = np.asarray(x, np.float32)
-    # NumPy converts, computes and rounds by pieces that stay in the cache.
-    return function(x, out=np.empty_like(x), dtype=np.float64, casting="unsafe")
+    if x.size > _FEW:
+        # NumPy converts, computes and rounds by pieces that stay in the cache.
+        return function(x, out=np.empty_like(x), dtype=np.float64, casting="unsafe")
+    wide = x.astype(np.float64)  # a call by pieces costs more than the pieces
+    return np.asarray(function(wide, wide)).astype(np.float32)
+
+
+def exact_log(x: Array) -> Array:
+    wide = np.asarray(x, np.float32).astype(np.float64)
+    return elementary.nearest_float32(np.log, elementary.log, wide)
+
+
+def exact_sin(x: Array) -> Array:
+    return elementary.nearest_float32(np.sin, elementary.sin, np.asarray(x, np.float64))
+
+
+def exact_cos(x: Array) -> Array:
+    return elementary.nearest_float32(np.cos, elementary.cos, np.asarray(x, np.float64))
+
+
+def wide_exp(x: Array) -> Array:
+    return elementary.nearest_wide(np.exp, elementary.exp, np.asarray(x, np.float64))
+
+
+def wide_log(x: Array) -> Array:
+    return elementary.nearest_wide(np.log, elementary.log, np.asarray(x, np.float64))
 
 
 def _on_grid(x: Array) -> Array:

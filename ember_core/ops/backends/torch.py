@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ember_core.ops.dispatch import Array, Axis, Shape, unknown_device, wanted_device
+from ember_core.ops.elementary import BOUNDS
 from ember_core.ops.exact import BLOCK_TERMS, GRID, INPUT_LIMIT, ExactWeight, check_fits
 
 from . import numpy as host
@@ -359,6 +360,36 @@ def exact_tanh(x: Array) -> Array:
 
 def exact_exp(x: Array) -> Array:
     return _rounded(torch.exp, x)
+
+
+def exact_log(x: Array) -> Array:
+    x = asarray(x, "float32")
+    wide = torch.log(x.to(_wide(x)))
+    low, high = ((wide * bound).to(torch.float32) for bound in BOUNDS)
+    if not torch.equal(low, high):
+        near = low != high
+        low[near] = _on_host(host.exact_log, x[near])
+    return low
+
+
+def exact_sin(x: Array) -> Array:
+    return _on_host(host.exact_sin, x)
+
+
+def exact_cos(x: Array) -> Array:
+    return _on_host(host.exact_cos, x)
+
+
+def wide_exp(x: Array) -> Array:
+    return _on_host(host.wide_exp, x)
+
+
+def wide_log(x: Array) -> Array:
+    return _on_host(host.wide_log, x)
+
+
+def _on_host(function: Callable[[Any], Any], x: Array) -> Array:
+    return from_numpy(function(to_numpy(x)), x.device)
 
 
 def _rounded(function: Callable[[Array], Array], x: Array) -> Array:

@@ -112,7 +112,7 @@ class SeverityCurves(Module):
 
     def _interpolate(self, u: Any, table: Any) -> Any:
         """Return the severity of statistics by the tables of these numbers."""
-        position = (ops.log(ops.clip(u, _SMALLEST, _LARGEST)) - GRID_LOW) * (1.0 / GRID_STEP)
+        position = (ops.exact_log(ops.clip(u, _SMALLEST, _LARGEST)) - GRID_LOW) * (1.0 / GRID_STEP)
         point = ops.minimum(ops.floor(position), GRID_POINTS - 2.0)
         share = position - point
         index = ops.maximum(ops.astype(point, "int32"), 0) + table * GRID_POINTS

@@ -58,10 +58,8 @@ class JointEvidence(Stage):
 
     def log_scores(self, scores: Any) -> Any:
         """Return the logs of the scores `(R, 2)` over their floors."""
-        columns = [
-            ops.log(ops.maximum(scores[:, i] - floor, 1e-3)) for i, floor in enumerate(self.floors)
-        ]
-        return ops.stack(columns, axis=1)
+        columns = [ops.maximum(scores[:, i] - floor, 1e-3) for i, floor in enumerate(self.floors)]
+        return ops.exact_log(ops.stack(columns, axis=1))
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return the severity `(R,)` of the scores `(R, 2)` of rows.

@@ -41,7 +41,7 @@ class Transforms(Module):
             return x
         positive = ops.maximum(x, 0.0)
         scaled = positive / ops.astype(self.width, "float64")
-        curved = ops.log(scaled + ops.sqrt(scaled * scaled + 1.0))
+        curved = ops.wide_log(scaled + ops.sqrt(scaled * scaled + 1.0))
         root = ops.sqrt(positive + 0.375)
         return ops.where(self.kind == ASINH, curved, ops.where(self.kind == ROOT, root, x))
 
@@ -51,7 +51,8 @@ class Transforms(Module):
             return y
         floor = ops.where(self.kind == ROOT, float(np.sqrt(0.375)), 0.0)
         bounded = ops.minimum(ops.maximum(y, floor), 700.0)
-        curved = 0.5 * (ops.exp(bounded) - ops.exp(-bounded)) * ops.astype(self.width, "float64")
+        grown = ops.wide_exp(bounded)
+        curved = 0.5 * (grown - 1.0 / grown) * ops.astype(self.width, "float64")
         bounded_root = ops.maximum(y, floor)
         root = bounded_root * bounded_root - 0.375
         return ops.where(self.kind == ASINH, curved, ops.where(self.kind == ROOT, root, y))

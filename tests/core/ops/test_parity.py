@@ -278,6 +278,20 @@ CASES = {
         lambda x: np.exp(np.float64(np.float32(x))).astype("float32"),
         (X,),
     ),
+    "exact_log": (
+        lambda o, x: o.exact_log(x),
+        lambda x: np.log(np.float64(np.float32(x))).astype("float32"),
+        (POSITIVE,),
+    ),
+    "exact_sigmoid": (
+        lambda o, x: o.exact_sigmoid(x),
+        lambda x: _numpy_sigmoid(x.astype("float32")),
+        (X,),
+    ),
+    "exact_sin": (lambda o, x: o.exact_sin(x), lambda x: np.sin(x).astype("float32"), (X,)),
+    "exact_cos": (lambda o, x: o.exact_cos(x), lambda x: np.cos(x).astype("float32"), (X,)),
+    "wide_exp": (lambda o, x: o.wide_exp(x), lambda x: np.exp(x), (X,)),
+    "wide_log": (lambda o, x: o.wide_log(x), lambda x: np.log(x), (POSITIVE,)),
     # losses
     "mean_squared_error": (
         lambda o, x, y: [o.losses.mean_squared_error(x, y), o.losses.mean_squared_error(x, y, -1)],
@@ -308,7 +322,8 @@ CASES = {
     "stop_gradient": (lambda o, x: o.stop_gradient(x), lambda x: x, (X,)),
 }
 # Their dtype is said, or their own, whatever the arrays' is.
-OWN_DTYPE = {"zeros", "ones", "full", "eye", "from_numpy", "exact_weight", "wide_sum"}
+OWN_DTYPE = {"zeros", "ones", "full", "eye", "from_numpy", "exact_weight"}
+OWN_DTYPE |= {"wide_sum", "wide_exp", "wide_log"}
 FLOAT32 = {"mlx": {"rfft", "irfft"}}
 
 
@@ -316,6 +331,12 @@ def _numpy_exact(x, w):
     """The product of operands on the grid, float64, rounded once."""
     grid = np.rint(x.astype("float32") * 2.0**17) / 2.0**17
     return (grid.astype("float64") @ (np.rint(w * 2**20) / 2**20)).astype("float32")
+
+
+def _numpy_sigmoid(x):
+    """The quotient of an exponential that is rounded once."""
+    e = np.exp(-np.abs(x.astype("float64"))).astype("float32")
+    return np.where(x < 0, e, np.float32(1.0)) / (e + np.float32(1.0))
 
 
 def flat(value):
