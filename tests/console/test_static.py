@@ -55,7 +55,9 @@ def test_a_module_parses_and_is_small(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_imports_of_a_module_are_files(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
-    for target in re.findall(r'(?:^import |^} from |^import .* from |import\()"([^"]+)"', text, re.M):
+    for target in re.findall(
+        r'(?:^import |^} from |^import .* from |import\()"([^"]+)"', text, re.M
+    ):
         assert target.startswith("."), f"{target} is no file beside it"
         assert (module.parent / target).resolve().is_file(), target
 
@@ -65,7 +67,14 @@ def test_nothing_comes_from_another_host_or_becomes_markup(path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     # Examples of addresses in texts are no requests.
     assert re.findall(r"https?://(?!worker-)", text) == []
-    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style="):
+    for word in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        " style=",
+    ):
         assert word not in text, word
 
 
