@@ -29,7 +29,8 @@ class DetailedScores:
         usual: Usual value at the row's time, `(n, C)`; NaN where unknown.
         lower: Lower bound of the usual band, `(n, C)`.
         upper: Upper bound, `(n, C)`.
-        contribution: Share of each channel in the row, as events have it, `(n, C)`.
+        contribution: Share of each channel in the row, as events have it, `(n, C)`; NaN on usual
+            rows of a model of joint evidence.
     """
 
     channels: tuple[str, ...]
@@ -70,8 +71,8 @@ class DetailedScores:
         """
         if len(parts) == 1:
             return parts[0]
-        whole = cls.in_sequence(parts)
-        return whole.take(np.argsort(whole.sample, kind="stable"))
+        rows = cls.in_sequence(parts)
+        return rows.take(np.argsort(rows.sample, kind="stable"))
 
     @classmethod
     def in_sequence(cls, parts: Sequence[DetailedScores]) -> DetailedScores:
