@@ -166,15 +166,20 @@ def compare(before: Iterable[Event], after: Iterable[Event], control: ControlSet
 
 
 def unmatched_rules(
-    control: ControlSet, topic: str, keys: Collection[str], channels: Sequence[str]
+    control: ControlSet,
+    topic: str,
+    keys: Collection[str],
+    channels: Sequence[str],
+    span_us: tuple[int, int],
 ) -> list[Remark]:
-    """Return a remark for each rule that is for no key, or for no channel, of some telemetry.
+    """Return a remark for each rule or calendar that is for nothing of some telemetry.
 
     Args:
         control: The rules.
         topic: Name of the stream in events.
         keys: Keys of the telemetry, as text.
         channels: Channels of the model.
+        span_us: First and last time of the telemetry, microseconds.
     """
     remarks = []
     for name, rule in control.rules:
@@ -197,10 +202,15 @@ def unmatched_rules(
                 f"{some}. Received: {', '.join(patterns)}"
             )
             remarks.append(Remark("unmatched_rule", text))
-        elif not calendar.times:
+        elif not _meets(calendar, span_us):
             text = f"calendar {name} has no window within the time of the telemetry"
             remarks.append(Remark("unmatched_rule", text))
     return remarks
+
+
+def _meets(calendar: Calendar, span_us: tuple[int, int]) -> bool:
+    first, last = (us / 1e6 for us in span_us)
+    return any(begin <= last and end > first for begin, end in calendar.times)
 
 
 def change_lines(changes: RuleChanges, most: int = 20) -> Sequence[str]:

@@ -169,7 +169,7 @@ def backtest(
                 file.write(head[:-1].encode() + b', "body": ' + e.body + b"}\n")
     remarks = [*renamed, *backtest_remarks(fleet, dataset, result, files=files)]
     keys = [key_text(key) for key in dataset.keys]
-    remarks += unmatched_rules(control, stream, keys, fleet.channels)
+    remarks += unmatched_rules(control, stream, keys, fleet.channels, dataset.span_us)
     print_remarks(remarks)
     summary: dict[str, Any] = {
         "records": sum(result.counts.values()),

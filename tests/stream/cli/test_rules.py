@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -227,3 +228,31 @@ def test_the_last_digit_of_a_range_leaves_the_values_in() -> None:
         assert rule.keys == (literal("a*"),) == ("a[*]",)
         assert rule.is_for_key("t", "a*")
         assert not rule.is_for_key("t", "ab")
+
+
+def test_backtest_says_what_a_calendar_changes(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    """Its windows are those of the data's time, whenever that is; one for no key is named."""
+    begin, end = (
+        datetime.fromtimestamp(START // 1_000_000 + 10 * row, UTC).isoformat() for row in (390, 420)
+    )
+    (tmp_path / "work.toml").write_text(
+        f'[[calendar]]\nname = "move"\nkeys = ["a"]\ngrace = "1m"\n'
+        f"windows = [{{ begin = {begin}, end = {end} }}]\n"
+        '[[calendar]]\nname = "never"\nkeys = ["z*"]\nzone = "UTC"\n'
+        'weekly = ["daily 00:00-24:00"]\n'
+        '[[calendar]]\nname = "later"\nzone = "UTC"\n'
+        "windows = [{ begin = 2099-01-01, end = 2099-01-02 }]\n"
+    )
+    code, out, err = ember(capsys, *backtest(folder, "--rules", "work.toml", "--json"))
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["planned"] == {"rows": 30, "in_grace": 6}
+    (gone,) = summary["rules"]["gone"]
+    assert (gone["key"], gone["startsAt"] >= begin[:19]) == ("a", True)
+    assert summary["rules"]["rules"]["calendar/move"] == {"gone": 1, "new": 0, "kept": 0}
+    remarks = [each["text"] for each in summary["remarks"] if each["kind"] == "unmatched_rule"]
+    assert [text.split()[1] for text in remarks] == ["later", "never"]
+    code, out, _ = ember(capsys, *backtest(folder, "--rules", "work.toml"))
+    assert "Planned work: 30 rows, and 6 in its grace" in out

@@ -14,7 +14,7 @@ from ember_core.pipeline import FleetModel
 from stream.control import NO_CONTROL, ControlSet
 from stream.control.files import parse
 from stream.control.rules import Limit, Rule
-from stream.engine import Engine, Limits, WindowSpec
+from stream.engine import Engine, Limits, ProfiledEngine, Profiles, WindowSpec
 from tests.stream.control.calendar_files import GOOGLE
 from tests.stream.engine.calendar_feed import calendar, control_with
 from tests.stream.engine.conftest import (
@@ -22,6 +22,7 @@ from tests.stream.engine.conftest import (
     QUICK,
     SECOND,
     START,
+    TP,
     Run,
     Sent,
     cuts_of,
@@ -33,6 +34,7 @@ from tests.stream.engine.conftest import (
     signal,
 )
 from tests.stream.engine.rules_feed import LIMITS, firing, run_by
+from tests.stream.engine.test_profiled_engine import of_key
 
 ROWS, BEGIN, END = 300, 200, 240
 STEP = INTERVAL * SECOND
@@ -238,3 +240,22 @@ def test_cuts_anywhere_change_nothing(
     whole = under([])
     same(under(sorted(data.draw(st.sets(st.integers(1, len(feed)), max_size=40)))), whole)
     same(under(cuts_of(1, len(feed))), whole)
+
+
+@pytest.mark.parametrize("window", [None, WindowSpec("time", 30 * SECOND)], ids=["count", "time"])
+@QUICK
+@given(data=st.data(), size=st.sampled_from([3, 17, 999]))
+def test_calendars_do_under_profiles_what_they_do_under_one_model(
+    model: FleetModel, feed: list[Sent], window: WindowSpec | None, data: st.DataObject, size: int
+) -> None:
+    limits = Limits(max_keys=64, stale_intervals=3.0)
+    control = control_with(*data.draw(st.lists(WORK, min_size=1, max_size=3)))
+    profiles = Profiles([("[ac]", model)], model)
+    plain = feed_into(Run(Engine(model, window, limits, control=control)), feed)
+    several = Run(ProfiledEngine(profiles, window, limits, control=control))
+    feed_into(several, feed, cuts_of(size, len(feed)))
+    assert several.scores == plain.scores
+    assert of_key(several.events) == of_key(plain.events)
+    keys = [key for lane in several.engine._lanes for key in lane._parts[TP].index]
+    assert {key: several.engine.row(TP, key) for key in keys} == plain.rows()
+    assert sum(step.planned for step in several.steps) == sum(s.planned for s in plain.steps)

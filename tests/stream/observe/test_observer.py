@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.control import NO_CONTROL, ControlSet
+from stream.control.files import parse
 from stream.engine import StepResult
 from stream.observe import Health, Metrics, ServiceObserver
 from stream.records import Decoded, Event, Reason, Rejected
@@ -209,3 +212,22 @@ def test_channels_that_vanish_are_one_line_a_minute() -> None:
     assert observe(observer, [b"web-1"], gone=gone) == []
     now[0] = 61.0
     assert len(observe(observer, [b"web-1"], gone=gone)) == 1
+
+
+def test_planned_rows_and_the_end_of_calendars_are_shown() -> None:
+    metrics = Metrics(["telemetry"], process=False)
+    observer = ServiceObserver(metrics, Health(0.0))
+    observe(observer, [b"web-1"] * 5, planned=3, in_grace=2)
+    text = "[[calendar]]\nname='a'\nzone='UTC'\nweekly=['sat 22:00-02:00']"
+    observer.control_followed(
+        ControlSet.of(parse(text, "x", "ada", "2026-11-30T12:00:00Z")), ignored=0
+    )
+    page = metrics.render().decode()
+    assert 'ember_planned_rows_total{phase="planned"} 3.0' in page
+    assert 'ember_planned_rows_total{phase="grace"} 2.0' in page
+    until = datetime(2028, 1, 4, 12, tzinfo=UTC).timestamp()
+    lines = page.splitlines()
+    (line,) = (line for line in lines if line.startswith("ember_control_calendars_until"))
+    assert float(line.split()[1]) == until
+    observer.control_followed(NO_CONTROL, ignored=0)
+    assert "ember_control_calendars_until_timestamp_seconds 0.0" in metrics.render().decode()
