@@ -1,9 +1,10 @@
-"""Rules of operators that change under a service, and where each partition has changed."""
+"""Rules and feedback of operators that change under a service, and where each partition changed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from stream.engine import META_KEY
 from stream.settings import Settings
 from tests.e2e.service import ember
 
-from .fleet import MACHINES
+from .cluster import TOPIC
+from .fleet import BEGIN_MS, MACHINES, STEP_MS
 from .frame import Refuted
 
 Changes = Mapping[int, list[tuple[int, ControlSet]]]
@@ -30,8 +32,20 @@ _BODIES: Final = (
 )
 
 
+_CHANNELS: Final = 38
+_SPAN_ROWS: Final = 120
+"""Rows of a key within which the times of feedback lie."""
+_VERDICTS: Final = ("normal-now", "false-alarm")
+_PIECES: Final = 3
+"""Pieces of a machine that get feedback with each change."""
+_EXCESS: Final = (0.0, 2.0, 8.0)
+
+
 def apply_some(rng: random.Random, config: Path, number: int) -> None:
-    """Write some rules into a file and apply it; those of the file before go.
+    """Write some rules and feedback into a file and apply it; those of the file before go.
+
+    The times of the feedback lie anywhere in the stream: some of it counts for records that have
+    come already, and so with the key's next one.
 
     Args:
         rng: Chooses them.
@@ -42,10 +56,38 @@ def apply_some(rng: random.Random, config: Path, number: int) -> None:
     for name in rng.sample(MACHINES, rng.randrange(len(MACHINES))):
         keys = f'keys = ["{name}/*"]'
         tables.append(f'[[rule]]\nname = "{name}"\n{keys}\n{rng.choice(_BODIES)}\n')
+    for name in MACHINES:
+        tables += [
+            _feedback(rng, f"{name}/{piece:04d}", f"{name}-{piece}") for piece in range(_PIECES)
+        ]
     path = config.parent / "rules.toml"
     path.write_text("\n".join(tables))
     words = ("--prune", "--yes", "--config", config)
     ember("control", "apply", path, *words, cwd=config.parent)
+
+
+def _feedback(rng: random.Random, key: str, name: str) -> str:
+    """Return feedback on a key, of either kind."""
+    verdict = rng.choice(_VERDICTS)
+    time = datetime.fromtimestamp((BEGIN_MS + rng.randrange(_SPAN_ROWS) * STEP_MS) / 1000, tz=UTC)
+    lines = [
+        "[[feedback]]",
+        f'name = "{name}"',
+        f'event = "{name}"',
+        f'verdict = "{verdict}"',
+        f'key = "{key}"',
+        f'topic = "{TOPIC}"',
+        f'time = "{time:%Y-%m-%dT%H:%M:%SZ}"',
+    ]
+    if verdict == "false-alarm":
+        above, below, *companions = rng.sample(range(_CHANNELS), 6)
+        lines += [
+            f'above = ["c{above:02d}"]',
+            f'below = ["c{below:02d}"]',
+            f"companions_above = {[f'c{channel:02d}' for channel in companions]}",
+            f"excess = {rng.choice(_EXCESS)}",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def noted(changelog: Mapping[tuple[int, bytes], bytes], settings: Settings) -> Changes:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from stream.control import NO_CONTROL, ControlSet, Document, Rule
+from stream.control import NO_CONTROL, ControlSet, Document, Feedback, Rule
 
 
-def control_set(number: int) -> ControlSet:
-    """A set of one rule; 0 stands for none."""
+def control_set(number: int, topic: str) -> ControlSet:
+    """A rule, a false alarm, and keys whose present is usual; 0 stands for none.
+
+    Args:
+        number: Number of the set; another one has other times.
+        topic: Input topic of the keys.
+    """
     if not number:
         return NO_CONTROL
-    rule = Document(
-        name=f"r{number}",
-        author="operator",
-        time="2026-11-30T12:00:00Z",
-        body=Rule(ignore=True),
+    bodies: dict[str, Rule | Feedback] = {f"r{number}": Rule(ignore=True)}
+    time = f"1970-01-01T00:00:{6 * number:02d}Z"
+    for key in ("k00", "k01", "k10", "k12"):
+        usual = Feedback(event=key, verdict="normal-now", key=key, topic=topic, time=time)
+        bodies[f"usual-{key}"] = usual
+    bodies["false"] = Feedback(
+        event="e", verdict="false-alarm", key="k00", topic=topic, above=("x",), time=time
     )
-    return ControlSet.of([rule])
+    return ControlSet.of(
+        Document(name=name, author="operator", time="2026-11-30T12:00:00Z", body=body)
+        for name, body in bodies.items()
+    )
 
 
 class ControlLog:

@@ -19,6 +19,7 @@ from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import PlacedEvent, StepBatch
 from stream.engine.hard_limits import LimitChange
 from stream.engine.loading import ChangelogLoader
+from stream.engine.normal_now import NormalNow
 from stream.engine.rows import ObservedRows
 from stream.engine.rules_effect import RulesEffect, RulesInForce
 from stream.engine.state.partition import Partition
@@ -68,6 +69,7 @@ class TinyPipeline:
             StateField("known", "<u1", (), "1 where the bundle knows the key; it knows none"),
             # Kept under another model: what was lost before a change shows behind it.
             StateField("chain", "<u8", (), "all values, in order", Role.MEASURED),
+            StateField("normal_now", "<i8", (), "time of the newest `normal-now`", Role.POSITION),
         )
 
     def observe(
@@ -101,6 +103,22 @@ class TinyDecider:
 
     def decide(self, batch: StepBatch, observed: ObservedRows, rules: RulesEffect) -> None:
         return None
+
+
+class TinyNormalNow(NormalNow):
+    """A present that becomes usual shows in the chain."""
+
+    def _take(self, batch: StepBatch, row: int, line: int, time_us: int) -> None:
+        chain = batch.keys.fields["chain"]
+        chain[row : row + 1] = (chain[row : row + 1] ^ np.uint64(time_us)) * _FACTOR + _STEP
+
+
+class TinyStepper(Stepper):
+    """The production stepper."""
+
+    def use_rules(self, rules: RulesEffect) -> None:
+        super().use_rules(rules)
+        self._normal_now = TinyNormalNow(rules.control, self._store, self._episodes)
 
 
 class TinyEpisodes:
@@ -205,7 +223,7 @@ class TinyEngine(Engine):
         episodes: Any = TinyEpisodes(store)
         self._rules = RulesInForce(model)
         rules = self._rules.of(self.control)
-        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
+        self._stepper = TinyStepper(store, decider, episodes, self._limits, rules)
 
     def schedule_switch(self, tp: tuple[str, int], offset: int, model: Any) -> None:
         """As in production, with the version of a model that has no thresholds."""
