@@ -88,43 +88,45 @@ def figures(fleet: Fleet, messages: Sequence[Told]) -> dict[str, Any]:
     """
     first, last = _scored_span(fleet)
     paged_at: dict[str, float] = {}
-    told: dict[str, list[tuple[str, float]]] = {}
+    members_of: dict[str, list[tuple[str, float]]] = {}
     for time, body in messages:
         if body.page:
             paged_at.setdefault(body.id, time)
-        told[body.id] = [(member.key, parse_time(member.since) / 1e6) for member in body.members]
+        members_of[body.id] = [(m.key, parse_time(m.since) / 1e6) for m in body.members]
     of_key: dict[str, list[tuple[float, float | None]]] = {}
-    for incident, members in told.items():
-        for key, since in members:
-            of_key.setdefault(key, []).append((since, paged_at.get(incident)))
+    for incident, members in members_of.items():
+        for key, begin in members:
+            of_key.setdefault(key, []).append((begin, paged_at.get(incident)))
     outcomes = dict.fromkeys(OUTCOMES, 0)
     for series in fleet.keys:
         for fault in series.events:
             outcomes[_outcome(series, fault, of_key.get(series.key, []))] += 1
     spans = {series.key: [_span(series, fault) for fault in series.events] for series in fleet.keys}
-    true = {
+    true_incidents = {
         incident
-        for incident, members in told.items()
-        if any(a <= since <= b for key, since in members for a, b in spans.get(key, []))
+        for incident, members in members_of.items()
+        if any(a <= begin <= b for key, begin in members for a, b in spans.get(key, []))
     }
     times = sorted(paged_at.values())
     return {
-        "incidents": len(told),
+        "incidents": len(members_of),
         "pages": len(times),
         "pages_per_day": len(times) / ((last - first) / _DAY),
         "worst_week": max((_within_week(times, i) for i in range(len(times))), default=0),
-        "at_no_fault": len(paged_at.keys() - true),
+        "at_no_fault": len(paged_at.keys() - true_incidents),
         "faults": sum(outcomes.values()),
         **outcomes,
     }
 
 
-def _outcome(series: KeySeries, fault: Fault, told: Sequence[tuple[float, float | None]]) -> str:
+def _outcome(
+    series: KeySeries, fault: Fault, incidents: Sequence[tuple[float, float | None]]
+) -> str:
     begin, end = _span(series, fault)
-    pages = [paged for since, paged in told if begin <= since <= end]
+    pages = [page for time, page in incidents if begin <= time <= end]
     if not pages:
         return "untold"
-    earliest = min((paged for paged in pages if paged is not None), default=None)
+    earliest = min((page for page in pages if page is not None), default=None)
     if earliest is None:
         return "digest"
     is_prompt = earliest - series.times_us[fault.first] / 1e6 <= PROMPT_SECONDS

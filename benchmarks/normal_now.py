@@ -25,7 +25,7 @@ from benchmarks.paging.clock import made
 from benchmarks.paging.fleet import Fleet, Floats, KeySeries
 from ember_core.pipeline import CivilCalendar, FleetModel
 from stream.backtest import backtest
-from stream.control import ControlSet, Document
+from stream.control import ControlSet, Document, Feedback
 from stream.event_times import parse_time
 from stream.feedback import feedback_of
 from stream.training import train
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         those of the same keys without a change under `none`; `keys`: number of keys.
     """
     changes: dict[str, dict[str, list[int]]] = {
-        name: {str(most): [0, 0] for most in (0, 1, _MOST)} for name in CHANGES
+        name: {str(number): [0, 0] for number in (0, 1, _MOST)} for name in CHANGES
     }
     unchanged, keys = [0, 0], 0
     for seed in (int(seed) for seed in options.seeds.split(",")):
@@ -77,12 +77,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         begin_us = int(fleet.keys[0].times_us[begin])
         _add(unchanged, _pages(model, fleet, ControlSet()), begin_us)
         for name, factor in CHANGES.items():
-            other = changed(fleet, name, factor, begin_us)
-            pages, control = _pages(model, other, ControlSet()), ControlSet()
+            changed_fleet = changed(fleet, name, factor, begin_us)
+            pages, control = _pages(model, changed_fleet, ControlSet()), ControlSet()
             _add(changes[name]["0"], pages, begin_us)
             for number in range(_MOST):
                 control = _answered(pages, control, begin_us)
-                pages = _pages(model, other, control)
+                pages = _pages(model, changed_fleet, control)
                 if str(number + 1) in changes[name]:
                     _add(changes[name][str(number + 1)], pages, begin_us)
     return {"keys": keys, "none": unchanged, "changes": changes}
@@ -120,8 +120,8 @@ def changed(fleet: Fleet, change: str, factor: float, begin_us: int) -> Fleet:
         channel = fleet.channels.index(_CHANGED[number % len(_CHANGED)])
         middle = float(np.nanmean(values[series.train, channel]))
         part = values[series.times_us >= begin_us, channel]
-        moved = part + (factor - 1) * (middle if change == "level" else part - middle)
-        values[series.times_us >= begin_us, channel] = np.maximum(moved, 0.0)
+        distance = middle if change == "level" else part - middle
+        values[series.times_us >= begin_us, channel] = np.maximum(part + (factor - 1) * distance, 0)
         keys.append(replace(series, values=values))
     return replace(fleet, keys=tuple(keys))
 
@@ -143,14 +143,17 @@ def _time(body: Mapping[str, Any]) -> int:
 
 def _answered(pages: Pages, control: ControlSet, begin_us: int) -> ControlSet:
     """Return the documents with `normal-now` about the next page of each key."""
-    documents = list(control.documents)
+    documents, answered = list(control.documents), dict[str, list[int]]()
+    for document in documents:
+        if isinstance(document.body, Feedback):
+            answered.setdefault(document.body.key, []).append(parse_time(document.body.time))
     for key, bodies in pages.items():
-        own = [parse_time(d.body.time) for d in documents if d.name.startswith(f"{key}.")]  # type: ignore[union-attr]
-        since = max(own) + _LEAST_DAYS * _DAY_US if own else begin_us
-        body = next((body for body in bodies if _time(body) >= since), None)
+        times = answered.get(key, [])
+        earliest = max(times) + _LEAST_DAYS * _DAY_US if times else begin_us
+        body = next((body for body in bodies if _time(body) >= earliest), None)
         if body is not None:
             feedback = feedback_of(body["event"], [body], "normal-now")
-            name = f"{key}.{len(own)}"
+            name = f"{key}.{len(times)}"
             documents.append(Document(name=name, author="me", time=feedback.time, body=feedback))
     return ControlSet.of(documents)
 

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             sent = _send(fleet, bootstrap, itertools.islice(blocks, _WARM_ROUNDS))
             worker.watch(sent, options.seconds)
             log_progress("the storm")
-            before, begin = len(requests), time.monotonic()
+            earlier_requests, begin = len(requests), time.monotonic()
             spread = fleet.spread
             storm = (
                 block._replace(values=block.values + _FAULT_SCALES * spread[block.key])
@@ -94,14 +94,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             produced = time.monotonic() - begin
             worker.watch(sent, options.seconds)
             lag_zero = time.monotonic() - begin
-            worker.until(lambda: len(requests) > before, options.seconds)
+            worker.until(lambda: len(requests) > earlier_requests, options.seconds)
             log_progress("the calm")
             calm_begin = time.monotonic()
             sent += _send(fleet, bootstrap, blocks)
             worker.watch(sent, options.seconds)
             worker.until(lambda: _all_resolved(bootstrap), options.seconds, 2.0)
-            worker.until(lambda: _pages(requests[before:], "resolved"), options.seconds)
-            bodies, told = _incidents(bootstrap), requests[before:]
+            worker.until(lambda: _pages(requests[earlier_requests:], "resolved"), options.seconds)
+            bodies, storm_requests = _incidents(bootstrap), requests[earlier_requests:]
             triggers = _fired(bootstrap)
     return {
         "keys": options.keys,
@@ -110,12 +110,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "incidents": len({body.id for body in bodies}),
         "messages": len(bodies),
         "keys_in_largest": max((body.member_count for body in bodies), default=0),
-        "pages": len(_pages(told, "firing")),
-        "resolved_pages": len(_pages(told, "resolved")),
+        "pages": len(_pages(storm_requests, "firing")),
+        "resolved_pages": len(_pages(storm_requests, "resolved")),
         "produced_seconds": round(produced, 1),
         "lag_zero_seconds": round(lag_zero, 1),
-        "first_page_seconds": round(min(at for at, _ in told) - begin, 1),
-        "resolved_seconds": round(max(at for at, _ in told) - calm_begin, 1),
+        "first_page_seconds": round(min(at_second for at_second, _ in storm_requests) - begin, 1),
+        "resolved_seconds": round(
+            max(at_second for at_second, _ in storm_requests) - calm_begin, 1
+        ),
     }
 
 
@@ -154,7 +156,7 @@ def receiving() -> Iterator[tuple[str, list[tuple[float, dict[str, Any]]]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_request(self, *args: Any) -> None:
             """Keep the terminal quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -157,7 +157,7 @@ def test_a_companion_is_silent_while_the_marked_channel_goes_on_and_not_alone(
 
     def leads(values: np.ndarray, control: ControlSet, size: int | None = None) -> set[str]:
         feed = [sent(b"host-1", at[i], values[i]) for i in range(count)]
-        done = run_by(by_channel, feed, control, *([cuts_of(size, count)] if size else []))
+        done = run_by(by_channel, feed, control, cuts_of(size or count, count))
         return {b["top_channels"][0]["name"] for b in firing(done)}
 
     (topic,) = {b["labels"]["topic"] for b in firing(_both(by_channel, at, usual))}
