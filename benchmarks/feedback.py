@@ -177,24 +177,24 @@ def _measure(
     unmarked = _bodies(backtest(model, data).events)
 
     def replayed(marks: Mapping[str, Sequence[Document]]) -> Mapping[str, Bodies]:
-        control = ControlSet.of(document for own in marks.values() for document in own)
+        control = ControlSet.of(document for documents in marks.values() for document in documents)
         return _bodies(backtest(model, data, control=control).events)
 
-    kinds = {series.key: _repeated(place, seed) for place, series in enumerate(fleet.keys)}
+    kinds = {series.key: _repeated(number, seed) for number, series in enumerate(fleet.keys)}
     together = {s.key: _marks_together(s, kinds[s.key], unmarked[s.key]) for s in fleet.keys}
     one_by_one: dict[str, list[Document]] = {series.key: [] for series in fleet.keys}
     bodies: Mapping[str, Bodies] = unmarked
     for _ in range(MARKS):
         for series in fleet.keys:
-            own = one_by_one[series.key]
+            key_marks = one_by_one[series.key]
             repeats = [f for f in series.events if f.kind == kinds[series.key]]
-            own += _next_mark(series, repeats, bodies[series.key], own)
+            key_marks += _next_mark(series, repeats, bodies[series.key], key_marks)
         bodies = replayed(one_by_one)
     ways = {TOGETHER: (together, replayed(together)), ONE_BY_ONE: (one_by_one, bodies)}
     for way, (marks, marked) in ways.items():
         for series in fleet.keys:
-            if own := marks[series.key]:
-                since = max(parse_time(document.time) for document in own)
+            if key_marks := marks[series.key]:
+                since = max(parse_time(document.time) for document in key_marks)
                 kind = kinds[series.key]
                 count = counts[way][kind]
                 _count(count, kind, series, since, unmarked[series.key], marked[series.key])
@@ -289,15 +289,9 @@ def page(counts: Mapping[str, Mapping[str, int]]) -> str:
             of = count[what]
             cells += [f"{count[f'{what}_{side}']} of {of}" for side in ("unmarked", "marked")]
         rows.append([*cells, str(count["false_unmarked"]), str(count["false_marked"])])
-    head = (
-        "repeated kind",
-        "keys",
-        "repeats paged",
-        "with marks",
-        "far faults paged",
-        "with marks",
-    )
-    head += ("near faults paged", "with marks", "pages at no fault", "with marks")
+    head = ["repeated kind", "keys"]
+    for figure in ("repeats paged", "far faults paged", "near faults paged", "pages at no fault"):
+        head += [figure, "with marks"]
     return table(head, rows)
 
 

@@ -84,6 +84,15 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "feedback": Benchmark(
         "benchmarks.feedback", "repeats and other faults paged after three marks of false alarms"
     ),
+    "normal-now": Benchmark(
+        "benchmarks.normal_now", "pages in the two weeks after a lasting change, once it is usual"
+    ),
+    "pages": Benchmark(
+        "benchmarks.fleet_budget", "faults paged at once, late and in the digest at two pages a day"
+    ),
+    "storm": Benchmark(
+        "benchmarks.storm", "incidents and pages where all keys of a fleet fault at once"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

@@ -17,7 +17,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import bands, feedback, library_page, performance_page, retraining
+from benchmarks import (
+    bands,
+    feedback,
+    fleet_budget,
+    library_page,
+    normal_now,
+    performance_page,
+    retraining,
+    storm,
+)
 from benchmarks.frame import kept_result
 from benchmarks.markdown import table
 from benchmarks.ordinary import page as ordinary
@@ -247,6 +256,9 @@ PARTS = {
     },
     "bands": lambda: bands.page(kept_result("bands")),
     "feedback": lambda: feedback.part(kept_result("feedback")),
+    "normal-now": lambda: normal_now.part(kept_result("normal-now")),
+    "fleet-budget": lambda: fleet_budget.part(kept_result("pages")),
+    "storm": lambda: storm.part(kept_result("storm")),
     "retraining": lambda: retraining.part(kept_result("retraining")),
     **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},
     **{name: functools.partial(proofs.part, name, proofs.kept()) for name in proofs.TABLES},

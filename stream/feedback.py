@@ -142,12 +142,12 @@ def _raised(body: Mapping[str, Any], threshold: float) -> set[tuple[str, str]]:
     evidence, top = body.get("evidence") or {}, body.get("top_channels") or []
     if evidence.get("kind") != "channel" or not top or top[0]["name"] != evidence["channel"]:
         return set()
-    lead, *others = (float(channel["share"]) for channel in top)
-    own, next_share = float(evidence["severity"]), max(others, default=0.0)
+    lead, *shares = (float(channel["share"]) for channel in top)
+    lead_severity, next_share = float(evidence["severity"]), max(shares, default=0.0)
     # Either the leading channel has the largest severity, or the next one has.
-    whole = own - log10(max(min(lead - next_share, 0.5 * lead), 1e-300))
+    severity_of_all = lead_severity - log10(max(min(lead - next_share, 0.5 * lead), 1e-300))
     return {
         (channel["name"], channel["direction"])
-        for channel, share in zip(top[1:], others, strict=True)
-        if share > 0.0 and log10(share) + whole >= threshold
+        for channel, share in zip(top[1:], shares, strict=True)
+        if share > 0.0 and log10(share) + severity_of_all >= threshold
     }

@@ -70,6 +70,7 @@ VARIANTS: Final[dict[str, Variant]] = {
     "new_keys": replace(_FIVE, new=(10, 24.0)),
     "new_keys_3d": replace(_FIVE, new=(10, 72.0)),
     "new_keys_unlike": replace(_MIXED, new=(10, 24.0)),
+    "month": replace(_FIVE, keys=20, days=(14.0, 30.0), faults=100, hidden=10),
     "second": Variant(
         ("pump", "turbine"), 3, 1.0, (2.0, 1.0), faults=12, hidden=2, duration_factor=0.1
     ),

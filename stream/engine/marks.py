@@ -80,7 +80,15 @@ class MarksOfKeys:
             if not (masks[0] | masks[1]).any():
                 continue  # of a model with other channels
             need = (1 + GROWTH) * body.excess + MARGIN
-            mark = Mark(document.key, *masks, parse_time(body.time), need)
+            mark = Mark(
+                document.key,
+                above=masks[0],
+                below=masks[1],
+                companions_above=masks[2],
+                companions_below=masks[3],
+                time_us=parse_time(body.time),
+                need=need,
+            )
             self._by_key.setdefault((body.topic, body.key), []).append(mark)
 
     def __bool__(self) -> bool:
@@ -129,8 +137,8 @@ class Needs(NamedTuple):
             np.maximum(sides.below - self.below, sides.slow_below - self.slow_below),
         )
         spread = sides.spread - np.maximum(self.slow_above, self.slow_below)
-        beyond: Floats = np.maximum(np.maximum(moving, sides.frozen - self.here), spread)
-        return beyond
+        severity: Floats = np.maximum(np.maximum(moving, sides.frozen - self.here), spread)
+        return severity
 
 
 def needs_of(
@@ -157,14 +165,14 @@ def needs_of(
         is_above = np.maximum(sides.above, sides.slow_above) >= level
         is_below = np.maximum(sides.below, sides.slow_below) >= level
         goes_on = [(is_above & mark.above | is_below & mark.below).any(axis=1) for mark in marks]
-    left = [mark.left(time_us)[:, None] for mark in marks]
+    mark_shares = [mark.left(time_us)[:, None] for mark in marks]
     # A slow average of a companion goes on for hours after the marked channel is as usual again.
     quick, slow = (
         [
             _total(
                 [
-                    share * (getattr(mark, side) | has & getattr(mark, f"companions_{side}"))
-                    for mark, share, has in zip(marks, left, companions, strict=True)
+                    share * (getattr(mark, side) | counts & getattr(mark, f"companions_{side}"))
+                    for mark, share, counts in zip(marks, mark_shares, companions, strict=True)
                 ],
                 marks,
             )
@@ -177,7 +185,14 @@ def needs_of(
     channels = np.logical_or.reduce(
         [m.above | m.below | m.companions_above | m.companions_below for m in marks]
     )
-    return Needs(*quick, *slow, here, channels)
+    return Needs(
+        above=quick[0],
+        below=quick[1],
+        slow_above=slow[0],
+        slow_below=slow[1],
+        here=here,
+        channels=channels,
+    )
 
 
 def _total(shares: Sequence[Floats], marks: Sequence[Mark]) -> Floats:
@@ -188,9 +203,9 @@ def _total(shares: Sequence[Floats], marks: Sequence[Mark]) -> Floats:
         marks: The marks.
     """
     largest, count, first = (np.zeros_like(shares[0]) for _ in range(3))
-    for mark, left in zip(marks, shares, strict=True):
-        largest = np.maximum(largest, left * np.float32(mark.need))
-        count, first = count + left, np.maximum(first, left)
+    for mark, share in zip(marks, shares, strict=True):
+        largest = np.maximum(largest, share * np.float32(mark.need))
+        count, first = count + share, np.maximum(first, share)
     more = np.float32(MARGIN) * (largest > 0) + np.float32(GROWTH) * largest
     need: Floats = largest + more * (count - first)
     return need

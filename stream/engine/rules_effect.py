@@ -351,8 +351,8 @@ class RulesEffect:
             hold = np.where(rules.directed, np.minimum(hold, severity), hold)
             if needs is not None:
                 # The event keeps its severity, so that the next mark can ask for more than it.
-                less = np.minimum(needs.beyond(counted) - severity, 0.0)
-                lower = np.where(needs.channels, less, 0.0)
+                difference = np.minimum(needs.beyond(counted) - severity, 0.0)
+                lower = np.where(needs.channels, difference, 0.0)
         severity = np.where(severity > 0, severity * rules.weight, severity)
         hold = np.where(hold > 0, hold * rules.weight, hold)
         channels.severity[part] = np.where(too_small, NOTHING, severity)

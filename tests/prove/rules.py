@@ -1,4 +1,4 @@
-"""Rules and calendars that change under a service, and where each partition has changed."""
+"""Rules, feedback and calendars that change under a service, and where each partition changed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from stream.engine import META_KEY
 from stream.settings import Settings
 from tests.e2e.service import ember
 
+from .cluster import TOPIC
 from .fleet import BEGIN_MS, MACHINES, STEP_MS
 from .frame import Refuted
 
@@ -29,11 +30,20 @@ _BODIES: Final = (
     "sensitivity = 0.1",
     "weight = 0.25",
 )
-_ROWS: Final = 120
+_CHANNELS: Final = 38
+_SPAN_ROWS: Final = 120
+"""Rows of a key within which the times of feedback and of planned work lie."""
+_VERDICTS: Final = ("normal-now", "false-alarm")
+_PIECES: Final = 3
+"""Pieces of a machine that get feedback with each change."""
+_EXCESS: Final = (0.0, 2.0, 8.0)
 
 
 def apply_some(rng: random.Random, config: Path, number: int) -> None:
-    """Write some rules into a file and apply it; those of the file before go.
+    """Write some rules, feedback and calendars into a file and apply it; those of the file before go.
+
+    The times of the feedback lie anywhere in the stream: some of it counts for records that have
+    come already, and so with the key's next one.
 
     Args:
         rng: Chooses them.
@@ -46,6 +56,10 @@ def apply_some(rng: random.Random, config: Path, number: int) -> None:
         tables.append(f'[[rule]]\nname = "{name}"\n{keys}\n{rng.choice(_BODIES)}\n')
     planned = rng.sample(MACHINES, rng.randrange(len(MACHINES)))
     tables += [_calendar(rng, name) for name in planned]
+    for name in MACHINES:
+        tables += [
+            _feedback(rng, f"{name}/{piece:04d}", f"{name}-{piece}") for piece in range(_PIECES)
+        ]
     path = config.parent / "rules.toml"
     path.write_text("\n".join(tables))
     words = ("--prune", "--yes", "--config", config)
@@ -56,7 +70,7 @@ def _calendar(rng: random.Random, name: str) -> str:
     """Planned work on the pieces of a machine, at times of their rows; one of each week beside."""
     windows = []
     for _ in range(rng.randrange(1, 4)):
-        begin, length = rng.randrange(_ROWS), rng.randrange(1, 30)
+        begin, length = rng.randrange(_SPAN_ROWS), rng.randrange(1, 30)
         ends = (BEGIN_MS + row * STEP_MS for row in (begin, begin + length))
         texts = (datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in ends)
         windows.append("{{ begin = {}, end = {} }}".format(*texts))
@@ -66,6 +80,30 @@ def _calendar(rng: random.Random, name: str) -> str:
         f'grace = "{rng.choice((0, 5, 20))}m"\n'
     )
     return f"[[calendar]]\n{fields}"
+
+
+def _feedback(rng: random.Random, key: str, name: str) -> str:
+    """Return feedback on a key, of either kind."""
+    verdict = rng.choice(_VERDICTS)
+    time = datetime.fromtimestamp((BEGIN_MS + rng.randrange(_SPAN_ROWS) * STEP_MS) / 1000, tz=UTC)
+    lines = [
+        "[[feedback]]",
+        f'name = "{name}"',
+        f'event = "{name}"',
+        f'verdict = "{verdict}"',
+        f'key = "{key}"',
+        f'topic = "{TOPIC}"',
+        f'time = "{time:%Y-%m-%dT%H:%M:%SZ}"',
+    ]
+    if verdict == "false-alarm":
+        above, below, *companions = rng.sample(range(_CHANNELS), 6)
+        lines += [
+            f'above = ["c{above:02d}"]',
+            f'below = ["c{below:02d}"]',
+            f"companions_above = {[f'c{channel:02d}' for channel in companions]}",
+            f"excess = {rng.choice(_EXCESS)}",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def noted(changelog: Mapping[tuple[int, bytes], bytes], settings: Settings) -> Changes:

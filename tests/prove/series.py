@@ -50,7 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--broker-restarts", type=int, default=3, help="every other one by SIGKILL")
     parser.add_argument("--stops", type=int, default=2, help="SIGSTOPs beyond the group's timeout")
     parser.add_argument(
-        "--rules", type=int, default=0, help="changes of rules, every other one while nobody works"
+        "--rules",
+        type=int,
+        default=0,
+        help="changes of rules and feedback, every other while nobody works",
     )
     parser.add_argument("--per-second", type=float, default=3_000.0, help="records sent")
     parser.add_argument("--keep", help="folder for settings and logs, not taken away")
@@ -146,7 +149,7 @@ class Series:
         self.first.start()
 
     def change_rules(self) -> None:
-        """Other rules, while the worker works, or is dead; then it often dies soon after."""
+        """Other rules and feedback, while the worker works or is dead; it often dies soon after."""
         number = self.done["change_rules"]
         self.cluster.goes_on()
         dies = number % 2 == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.control import NO_CONTROL, Calendar, ControlSet, Document, Rule
+from stream.control import NO_CONTROL, Calendar, ControlSet, Document, Feedback, Rule
 
 CALENDARS = (
     Calendar(weekly=("sat 22:00-02:00",), zone="UTC", grace="2s", times=((3, 6), (12, 30))),
@@ -13,16 +13,28 @@ CALENDARS = (
 """Windows in the seconds of a schedule; their sources mean nothing here."""
 
 
-def control_set(number: int) -> ControlSet:
-    """A set of one rule, or of a calendar beside it; 0 stands for none."""
+def control_set(number: int, topic: str) -> ControlSet:
+    """A rule, a calendar, a false alarm, and keys whose present is usual; 0 stands for none.
+
+    Args:
+        number: Number of the set; another one has other times.
+        topic: Input topic of the keys.
+    """
     if not number:
         return NO_CONTROL
-    bodies: list[Rule | Calendar] = [Rule(ignore=True)]
+    bodies: dict[str, Rule | Feedback | Calendar] = {f"r{number}": Rule(ignore=True)}
     if number > 1:
-        bodies.append(CALENDARS[number % 2])
+        bodies["planned"] = CALENDARS[number % 2]
+    time = f"1970-01-01T00:00:{6 * number:02d}Z"
+    for key in ("k00", "k01", "k10", "k12"):
+        usual = Feedback(event=key, verdict="normal-now", key=key, topic=topic, time=time)
+        bodies[f"usual-{key}"] = usual
+    bodies["false"] = Feedback(
+        event="e", verdict="false-alarm", key="k00", topic=topic, above=("x",), time=time
+    )
     return ControlSet.of(
-        Document(name=f"r{number}", author="operator", time="2026-11-30T12:00:00Z", body=body)
-        for body in bodies
+        Document(name=name, author="operator", time="2026-11-30T12:00:00Z", body=body)
+        for name, body in bodies.items()
     )
 
 

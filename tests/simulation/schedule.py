@@ -210,7 +210,7 @@ class Schedule:
 
     def _write_control(self, log: ControlLog, number: int) -> None:
         """An operator writes; each worker reads it in its own time."""
-        log.write(control_set(number))
+        log.write(control_set(number, TOPIC))
         for process, worker in self._live.items():
             self.machine.after(self.rng.random(), partial(self._read_control, process, worker))
 

@@ -19,6 +19,7 @@ from stream.engine import Engine, Limits, ModelVersion, WindowSpec
 from stream.engine.batch import KeyRows, PlacedEvent, StepBatch
 from stream.engine.hard_limits import LimitChange
 from stream.engine.loading import ChangelogLoader
+from stream.engine.normal_now import NormalNow
 from stream.engine.planned_work import PlannedScores
 from stream.engine.rows import ObservedRows
 from stream.engine.rules_effect import RulesEffect, RulesInForce
@@ -71,6 +72,7 @@ class TinyPipeline:
             StateField("firing", "<u1", (), "1 while an episode is open; none is here"),
             # Kept under another model: what was lost before a change shows behind it.
             StateField("chain", "<u8", (), "all values, in order", Role.MEASURED),
+            StateField("normal_now", "<i8", (), "time of the newest `normal-now`", Role.POSITION),
         )
 
     def observe(
@@ -109,6 +111,22 @@ class TinyDecider:
         self, keys: KeyRows, observed: ObservedRows, rules: RulesEffect
     ) -> PlannedScores:
         return PlannedScores(*(np.zeros(0, dtype) for dtype in (np.int64, *[np.float32] * 3)))
+
+
+class TinyNormalNow(NormalNow):
+    """A present that becomes usual shows in the chain."""
+
+    def _take(self, batch: StepBatch, row: int, line: int, time_us: int) -> None:
+        chain = batch.keys.fields["chain"]
+        chain[row : row + 1] = (chain[row : row + 1] ^ np.uint64(time_us)) * _FACTOR + _STEP
+
+
+class TinyStepper(Stepper):
+    """The production stepper."""
+
+    def use_rules(self, rules: RulesEffect) -> None:
+        super().use_rules(rules)
+        self._normal_now = TinyNormalNow(rules.control, self._store, self._episodes)
 
 
 class TinyEpisodes:
@@ -213,7 +231,7 @@ class TinyEngine(Engine):
         episodes: Any = TinyEpisodes(store)
         self._rules = RulesInForce(model)
         rules = self._rules.of(self.control)
-        self._stepper = Stepper(store, decider, episodes, self._limits, rules)
+        self._stepper = TinyStepper(store, decider, episodes, self._limits, rules)
 
     def schedule_switch(self, tp: tuple[str, int], offset: int, model: Any) -> None:
         """As in production, with the version of a model that has no thresholds."""

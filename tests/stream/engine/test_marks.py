@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from ember_core.pipeline import FleetModel
-from stream.control import ControlSet, Document
+from stream.control import ControlSet, Document, Feedback
 from stream.engine import Engine
 from stream.engine.marks import HALF_LIFE_SECONDS
 from stream.errors import UserError
 from stream.feedback import feedback_of
+from stream.records import rfc3339
 from tests.core.pipeline.evidence import fleet
 from tests.stream.engine.conftest import (
     KNOWN,
@@ -135,6 +137,51 @@ def test_cuts_change_nothing(model: FleetModel) -> None:
     whole = run_by(model, feed, control)
     for size in (1, 13):
         same(run_by(model, feed, control, cuts_of(size, len(feed))), whole)
+
+
+def test_a_companion_is_silent_while_the_marked_channel_goes_on_and_not_alone(
+    by_channel: FleetModel,
+) -> None:
+    count = 300
+    at, usual = fleet.times(NEXT, count), fleet.rows(1, NEXT, count)
+    body = Feedback(
+        event="e",
+        verdict="false-alarm",
+        key="host-1",
+        topic="t",
+        above=("latency",),
+        companions_above=("load",),
+        time="2020-01-01T00:00:00Z",
+        excess=30.0,
+    )
+
+    def leads(values: np.ndarray, control: ControlSet, size: int | None = None) -> set[str]:
+        feed = [sent(b"host-1", at[i], values[i]) for i in range(count)]
+        done = run_by(by_channel, feed, control, cuts_of(size or count, count))
+        return {b["top_channels"][0]["name"] for b in firing(done)}
+
+    (topic,) = {b["labels"]["topic"] for b in firing(_both(by_channel, at, usual))}
+    mark = Document(
+        name="m",
+        author="me",
+        time="2026-01-01T00:00:00Z",
+        body=msgspec.structs.replace(body, topic=topic, time=rfc3339(int(at[0]))),
+    )
+    alone, both = usual.copy(), usual.copy()
+    alone[200:208, 0] *= 2.0
+    both[200:208, 0] *= 2.0
+    both[200:208, 1] += 25.0
+    assert leads(alone, ControlSet()) == leads(alone, ControlSet.of([mark])) == {"load"}
+    assert leads(both, ControlSet())
+    for size in (None, 1, 13):
+        assert not leads(both, ControlSet.of([mark]), size)
+
+
+def _both(model: FleetModel, at: np.ndarray, usual: np.ndarray) -> Run:
+    values = usual.copy()
+    values[200:208] *= 2.0
+    feed = [sent(b"host-1", at[i], values[i]) for i in range(len(values))]
+    return run_by(model, feed, ControlSet())
 
 
 def test_feedback_on_what_no_mark_changes_is_refused(model: FleetModel, tmp_path: Path) -> None:
