@@ -93,6 +93,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "storm": Benchmark(
         "benchmarks.storm", "incidents and pages where all keys of a fleet fault at once"
     ),
+    "console": Benchmark(
+        "benchmarks.console", "share of a core, memory and latency of the console, by keys and rows"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

@@ -40,7 +40,7 @@ _EXCESS: Final = (0.0, 2.0, 8.0)
 
 
 def apply_some(rng: random.Random, config: Path, number: int) -> None:
-    """Write some rules, feedback and calendars into a file and apply it; those of the file before go.
+    """Write some documents into a file and apply it; those of the file before go.
 
     The times of the feedback lie anywhere in the stream: some of it counts for records that have
     come already, and so with the key's next one.
