@@ -13,7 +13,7 @@ from stream.settings import Settings
 
 from .answers import ConsoleHealth
 from .guard import Guard
-from .network import ActivationCache, Models
+from .models import ActivationCache, Models
 from .replay import Replayer
 from .store import Store
 from .workers import Workers

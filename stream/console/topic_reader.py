@@ -40,7 +40,7 @@ class TopicReader:
 
     Args:
         settings: Settings of the service.
-        store: Store that takes what is read.
+        store: Store that takes the records.
         state: State of the reading, for health.
         clock: Wall clock, seconds since the epoch.
     """
@@ -137,8 +137,10 @@ class TopicReader:
             )
             for tp, position in searched.items():
                 # A partition that was read before, until the connection was lost, goes on there.
-                known = self._positions.get(tp)
-                starts.append(TopicPartition(*tp, position if known is None else known))
+                last_position = self._positions.get(tp)
+                starts.append(
+                    TopicPartition(*tp, position if last_position is None else last_position)
+                )
         for topic in new.keys() - by_time.keys():
             self._catalogue = ControlCatalogue()  # compacted: documents of any age are in force
             starts.append(TopicPartition(topic, 0, OFFSET_BEGINNING))

@@ -54,14 +54,14 @@ class HeatMap:
         slots = time_us // HEAT_STEP_US
         levels = cell_of(severity) + np.uint8(1)  # 255 turns to 0: no row
         for slot in np.unique(slots).tolist():
-            chosen = slots == slot
+            mask = slots == slot
             cells = self._slots.get(slot)
             if cells is None or len(cells) < keys:
                 wider = np.zeros(with_room(keys), np.uint8)
                 if cells is not None:
                     wider[: len(cells)] = cells
                 cells = self._slots[slot] = wider
-            np.maximum.at(cells, numbers[chosen], levels[chosen])
+            np.maximum.at(cells, numbers[mask], levels[mask])
 
     def drop_oldest(self) -> None:
         """Drop the oldest slot."""
@@ -97,8 +97,8 @@ class HeatMap:
 
 def cell_of(severity: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the levels of severities, 20 of them for each 1.0; `NO_ROW` for NaN."""
-    known = np.isfinite(severity)
-    scaled = np.rint(np.where(known, severity, 0.0) * _LEVELS_A_SEVERITY)
+    is_known = np.isfinite(severity)
+    scaled = np.rint(np.where(is_known, severity, 0.0) * _LEVELS_A_SEVERITY)
     levels: NDArray[np.uint8] = np.clip(scaled, 0, _HIGHEST).astype(np.uint8)
-    levels[~known] = NO_ROW
+    levels[~is_known] = NO_ROW
     return levels

@@ -162,12 +162,12 @@ class ScoreStore:
         while self._heat.nbytes > _HEAT_SHARE * bound:
             self._heat.drop_oldest()
         layouts = list(self._layouts.values())
-        while sum(each.coarse.nbytes for each in layouts) > _COARSE_SHARE * bound:
+        while sum(layout.coarse.nbytes for layout in layouts) > _COARSE_SHARE * bound:
             _oldest(layouts, "coarse").coarse.drop_oldest()
-        while sum(each.fine.nbytes for each in layouts) > _FINE_SHARE * bound:
+        while sum(layout.fine.nbytes for layout in layouts) > _FINE_SHARE * bound:
             _oldest(layouts, "fine").fine.drop_oldest()
-        rest = max(bound - self.nbytes + self._row_bytes(), int(_LEAST_ROWS_SHARE * bound))
-        while self._row_bytes() > rest and self.row_count:
+        row_bound = max(bound - self.nbytes + self._row_bytes(), int(_LEAST_ROWS_SHARE * bound))
+        while self._row_bytes() > row_bound and self.row_count:
             self.dropped += _oldest(layouts, "rows").rows.drop_oldest()
 
     def _row_bytes(self) -> int:
