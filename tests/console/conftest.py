@@ -54,8 +54,8 @@ def address(console: Console) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        lacking("browser", f"{CHROMIUM} is not installed (apt install chromium)")
+    if CHROMIUM is None:
+        lacking("browser", "Chromium is not installed (apt install chromium)")
     if find_spec("playwright") is None:
         lacking("browser", "playwright is not installed")
     with chromium() as browser:
