@@ -60,7 +60,8 @@ def main() -> None:
             page.locator(".heat-canvas").wait_for()
             page.wait_for_function("document.querySelector('.figure dd').textContent !== '0'")
             page.wait_for_timeout(2_000)
-            print(json.dumps({"keys": options.keys, "rows": rows, **page.evaluate(MEASURE, SECONDS)}))
+            measured = page.evaluate(MEASURE, SECONDS)
+            print(json.dumps({"keys": options.keys, "rows": rows, **measured}))
 
 
 if __name__ == "__main__":
