@@ -170,7 +170,7 @@ export class KeyCharts {
       const shares = series.channels[name].contribution;
       for (let i = 0; i < times.length; i += 1) {
         const [severity, share] = [series.severity[i], shares[i]];
-        if (!share || !severity || severity < 1) continue;
+        if (!share || !severity || (severity - 1) * share < 0.1) continue;
         const x = plot.valToPos(times[i] / 1e6, "x", true);
         const next = plot.valToPos(Math.min(times[i + 1] ?? Infinity, times[i] + longest) / 1e6, "x", true);
         const [red, green, blue] = ramp(1 + (severity - 1) * Math.min(1, share * 1.2));
