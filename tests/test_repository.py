@@ -97,6 +97,8 @@ def test_files_hold_nothing_they_should_not(what: str) -> None:
     pattern = re.compile(FORBIDDEN[what])
     found = []
     for path in tracked():
+        if "vendor" in path.parts:
+            continue  # unchanged files of others, held by their digests
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:

@@ -36,6 +36,7 @@ class Api:
     """Client of a console, with the token of its user."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         self._client = httpx.Client(base_url=address, timeout=60.0)
         self._client.headers["Authorization"] = f"Bearer {TOKEN}"
         self._client.headers["X-Ember-CSRF"] = self.get("/api/status")["csrf"]

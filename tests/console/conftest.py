@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from stream.console.app import make_app
 from stream.console.console import Console
 from tests.conftest import lacking
+from tests.console.chromium import CHROMIUM, chromium, served
 from tests.stream.console import filled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<img src=x onerror=window.attacked=1>/../%2e?#'\""
 """Name of a key, and part of the name of a channel, that a careless page would run."""
 KEYS = 60
@@ -43,26 +38,6 @@ def hostile_rows(console: Console, end_us: int) -> None:
     console.store.take_event(event, "trigger", HOSTILE, 0, named)
 
 
-@contextmanager
-def served(console: Console) -> Iterator[str]:
-    """Serve a console; yields its address."""
-    import uvicorn
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(make_app(console), log_level="warning", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join()
-        listener.close()
-
-
 @pytest.fixture(scope="session")
 def console() -> Console:
     end_us = time.time_ns() // 1000 // filled.STEP_US * filled.STEP_US
@@ -79,18 +54,12 @@ def address(console: Console) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        lacking("browser", f"{CHROMIUM} is not installed (apt install chromium)")
+    if CHROMIUM is None:
+        lacking("browser", "Chromium is not installed (apt install chromium)")
     if find_spec("playwright") is None:
         lacking("browser", "playwright is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

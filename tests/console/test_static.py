@@ -16,6 +16,7 @@ from tests.conftest import lacking
 
 VENDOR = STATIC / "vendor"
 MODULES = sorted(p for p in STATIC.rglob("*.js") if VENDOR not in p.parents)
+MARKUP = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=")
 TEXTS = [*MODULES, *STATIC.glob("*.css"), *STATIC.glob("*.html"), *STATIC.glob("*.svg")]
 
 
@@ -55,9 +56,8 @@ def test_a_module_parses_and_is_small(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_imports_of_a_module_are_files(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
-    for target in re.findall(
-        r'(?:^import |^} from |^import .* from |import\()"([^"]+)"', text, re.M
-    ):
+    imports = r'(?:^import |^} from |^import .* from |import\()"([^"]+)"'
+    for target in re.findall(imports, text, re.MULTILINE):
         assert target.startswith("."), f"{target} is no file beside it"
         assert (module.parent / target).resolve().is_file(), target
 
@@ -67,14 +67,7 @@ def test_nothing_comes_from_another_host_or_becomes_markup(path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     # Examples of addresses in texts are no requests.
     assert re.findall(r"https?://(?!worker-)", text) == []
-    for word in (
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "document.write",
-        "eval(",
-        " style=",
-    ):
+    for word in MARKUP:
         assert word not in text, word
 
 

@@ -42,7 +42,7 @@ export function episodeCard(episode, { changed, withKey = true, isChosen = false
       h("a", { class: "card-key", href: episodeAddress(episode) }, withKey ? episode.key : timeText(episode)),
       h("span", { class: "card-time" }, withKey ? timeElement(episode.starts_us) : null, ` for ${durationText(end - episode.starts_us)}`),
     ),
-    h("p", { class: "card-reason" }, reasonOf(episode)),
+    h("p", { class: "card-reason", title: episode.description || null }, reasonOf(episode)),
     channelChips(episode.channels ?? []),
     documentsOf(episode),
     h(
@@ -51,12 +51,20 @@ export function episodeCard(episode, { changed, withKey = true, isChosen = false
       h(
         "p",
         { class: "card-facts" },
-        h("span", { title: `Severity ${numberText(episode.severity)}, at its peak ${numberText(episode.peak ?? episode.severity)}` }, `At its peak ${rarity(episode.peak ?? episode.severity, state.severitySeconds(null))}`),
+        peakOf(episode),
         episode.incident && h("a", { href: `/incidents?view=incidents&incident=${encodeURIComponent(episode.incident)}` }, "Part of an incident"),
       ),
       actionsOf(episode, changed),
     ),
   );
+}
+
+/** @param {any} episode The episode. */
+function peakOf(episode) {
+  const peak = episode.peak ?? episode.severity;
+  // A key that fell silent fires without a severity.
+  if (!peak || peak < 1) return h("span", {}, episode.reason || "");
+  return h("span", { title: `Severity ${numberText(peak)}` }, `At its peak ${rarity(peak, state.severitySeconds(null))}`);
 }
 
 /**
@@ -66,9 +74,9 @@ export function episodeCard(episode, { changed, withKey = true, isChosen = false
  */
 export function reasonOf(episode) {
   const summary = String(episode.summary ?? "");
-  const first = summary.startsWith(`${episode.key}: `) ? summary.slice(episode.key.length + 2) : summary;
-  const sentences = [first, episode.description].filter(Boolean).map((text) => text.replace(/[.\s]*$/, "."));
-  return sentences.join(" ") || episode.reason || episode.alert || "No reason was given.";
+  const rest = summary.startsWith(episode.key) ? summary.slice(episode.key.length).replace(/^[:,\s]+/, "") : summary;
+  const words = rest || episode.description || episode.reason || episode.alert || "no reason was given";
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** @param {any} episode The episode. */

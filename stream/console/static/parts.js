@@ -113,7 +113,7 @@ export function channelChips(channels, most = 4) {
         { class: "chip", title: `${name}: ${share === null || share === undefined ? "" : `${Math.round(100 * share)} % of the deviation, `}value ${numberText(value)}, expected ${numberText(expected)}${band}` },
         h("span", { class: "chip-name" }, name),
         h("span", { class: "chip-value" }, numberText(value)),
-        isNumber(expected) && h("span", { class: "chip-usual" }, `usual ${numberText(expected)}`),
+        isNumber(expected) && h("span", { class: "chip-usual" }, `${band ? "usual" : "expected"} ${numberText(expected)}`),
       );
     }),
     rest > 0 && h("li", { class: "chip more" }, `and ${rest} more`),

@@ -62,7 +62,7 @@ class State extends EventTarget {
   /** Return why nothing can be changed here, as a sentence; empty where it can. */
   get locked() {
     if (this.status?.can_write) return "";
-    return "The console is read only for you: it does not know who you are. Set `console.tokens`, or open the address that was printed.";
+    return "The console is read only for you: it does not know who you are. Open the address that was printed, or see console.token and console.user_header.";
   }
 }
 

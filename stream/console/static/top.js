@@ -5,7 +5,7 @@ import { searchBox } from "./search.js";
 import { showShortcuts } from "./shortcuts.js";
 import { state } from "./state.js";
 import { isDark, switchTheme, theme } from "./theme.js";
-import { ZONE, durationText } from "./times.js";
+import { ZONE, durationText, timeText } from "./times.js";
 
 /** @type {[string, string, string, "fleet" | "feed" | "whatif" | "network" | "health"][]} */
 export const PAGES = [
@@ -67,7 +67,8 @@ export function startTop() {
     firing.hidden = !count;
     firing.textContent = String(count);
     firing.title = "Keys that fire now";
-    const age = status?.last_us ? durationText(state.now() - status.last_us) : "none yet";
+    const isOld = status?.last_us && !status.demo;
+    const age = isOld ? `${durationText(state.now() - status.last_us)} ago` : status?.last_us ? timeText(status.last_us) : "none yet";
     const [word, kind] = {
       live: ["Live", "live"],
       paused: ["Paused", "paused"],
@@ -75,7 +76,7 @@ export function startTop() {
     }[live.state];
     pill.className = `pill ${kind}`;
     pill.textContent = word;
-    pill.title = `Last record: ${age}${status?.last_us ? " ago" : ""}. Times are in ${ZONE}. Press p to ${live.isPaused ? "go on" : "pause"}.`;
+    pill.title = `Last record: ${age}. Times are in ${ZONE}. Press p to ${live.isPaused ? "go on" : "pause"}.`;
     pill.setAttribute("aria-label", `${word}. ${pill.title}`);
     document.body.classList.toggle("is-lost", live.state === "lost" && state.wasLive);
   };

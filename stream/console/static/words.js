@@ -66,8 +66,11 @@ export function spanWords(seconds) {
 
 /** @param {number} rows A count of rows. */
 function roundText(rows) {
-  if (rows >= 1e9) return `10^${Math.round(Math.log10(rows))}`;
-  return countText(Number(rows.toPrecision(rows < 100 ? 2 : 1)));
+  const count = Number(rows.toPrecision(rows < 100 ? 2 : 1));
+  for (const [size, name] of /** @type {[number, string][]} */ ([[1e12, "trillion"], [1e9, "billion"], [1e6, "million"]])) {
+    if (count >= size) return `${countText(count / size)} ${name}`;
+  }
+  return countText(count);
 }
 
 /**

@@ -163,16 +163,19 @@ export class KeyCharts {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     const times = series.time_us;
+    // A cell reaches to the next row, but not over a gap.
+    const lengths = times.slice(1).map((/** @type {number} */ us, /** @type {number} */ i) => us - times[i]).sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
+    const longest = 2 * (lengths[lengths.length >> 1] ?? 1e6);
     this.#channels.forEach((name, line) => {
       const shares = series.channels[name].contribution;
       for (let i = 0; i < times.length; i += 1) {
         const [severity, share] = [series.severity[i], shares[i]];
-        if (!share || !severity || severity < 1) continue;
+        if (!share || !severity || (severity - 1) * share < 0.1) continue;
         const x = plot.valToPos(times[i] / 1e6, "x", true);
-        const next = i + 1 < times.length ? plot.valToPos(times[i + 1] / 1e6, "x", true) : x + 2;
+        const next = plot.valToPos(Math.min(times[i + 1] ?? Infinity, times[i] + longest) / 1e6, "x", true);
         const [red, green, blue] = ramp(1 + (severity - 1) * Math.min(1, share * 1.2));
         ctx.fillStyle = `rgb(${red} ${green} ${blue})`;
-        ctx.fillRect(x, bbox.top + line * height + ratio, Math.max(1, Math.min(next - x, 12 * ratio)), height - 2 * ratio);
+        ctx.fillRect(x, bbox.top + line * height + ratio, Math.max(1, next - x), height - 2 * ratio);
       }
     });
     ctx.restore();

@@ -182,13 +182,14 @@ export function open(view, { query }) {
   function drawNumbers() {
     const { status } = state;
     if (!status) return;
-    const age = status.last_us === null ? null : state.now() - status.last_us;
+    const age = !status.last_us ? null : state.now() - status.last_us;
     show(
       numbers,
       figure("Keys", countText(status.keys)),
       figure("Fire now", countText(status.firing), status.firing ? "is-firing" : ""),
-      figure("Last record", age === null ? "none yet" : h("span", {}, age < 2e6 ? "now" : `${durationText(age)} ago`)),
-      figure("Newest time", timeElement(status.last_us), "wide-only"),
+      // The demo's machines live in a time of their own, which has no age.
+      status.demo ? null : figure("Last record", age === null ? "none yet" : h("span", {}, age < 2e6 ? "now" : `${durationText(age)} ago`)),
+      figure(status.demo ? "Simulated time" : "Newest time", timeElement(status.last_us), status.demo ? "" : "wide-only"),
       figure("History kept", `${status.hours} h`, "wide-only"),
     );
   }

@@ -41,11 +41,12 @@ export function open(view, { query }) {
       moveTo(beginUs + (Number(slider.value) / STEPS) * (endUs - beginUs));
     },
   });
+  const field = textField("Key", "exact name", key, chooseKey);
   const player = button([icon("play"), "Play"], toggle, { "aria-pressed": "false" });
   show(
     view,
     h("h1", { class: "sr-only" }, "Network"),
-    h("div", { class: "bar" }, textField("Key", "exact name", key, chooseKey), player, slider, clock),
+    h("div", { class: "bar" }, field, player, slider, clock),
     h("div", { class: "network" }, stage, h("aside", { class: "panel" }, facts)),
   );
   const onTheme = () => picture?.repaint();
@@ -63,6 +64,8 @@ export function open(view, { query }) {
       show(stage, picture.root);
       show(facts, h("h2", {}, "Wiring"), h("p", {}, network.layers.map((/** @type {any} */ layer) => plural(layer.neurons.length, `${layer.name} neuron`)).join(", "), `, ${plural(network.synapses.length, "synapse")}.`));
       if (!key) key = (await get("/keys", { sort: "severity", limit: 1 }, controller.signal)).keys[0]?.key ?? "";
+      field.querySelector("input").value = key;
+      facts.append(h("p", { class: "quiet" }, h("span", { class: "spinner", "aria-hidden": "true" }), "The network reads the records of the key."));
       await light();
     } catch (error) {
       if (isAbort(error)) return;

@@ -59,6 +59,8 @@ export class Preview {
     const bounds = { begin_us: span.beginUs, end_us: span.endUs, points: POINTS, channels: channels.join(",") };
     try {
       const series = await get(keyPath(episode.key, "series"), bounds, this.#running.signal);
+      // The leading channel stands first.
+      series.channels = Object.fromEntries(channels.filter((/** @type {string} */ name) => Object.hasOwn(series.channels, name)).map((/** @type {string} */ name) => [name, series.channels[name]]));
       this.#charts?.close();
       const charts = new KeyCharts(span, { hover: () => {}, pin: () => {} });
       this.#charts = charts;
