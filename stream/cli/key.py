@@ -54,7 +54,7 @@ def key(
         json: Print the standing as one JSON object.
         source: Input topic of the key.
     """
-    wanted = key_of(key)
+    stream_key = key_of(key)
     if html is None:
         received = [
             *data,
@@ -67,7 +67,7 @@ def key(
                 f"--until. Received: {' '.join(received)} without it.",
                 exit_code=2,
             )
-        summary = summary_of(wanted, source, model)
+        summary = summary_of(stream_key, source, model)
         if json:
             print_json(summary)
         else:
@@ -77,7 +77,7 @@ def key(
     settings = source.settings()
     topic = "" if data else input_topic(settings, source.topic)
     request = KeyRequest(
-        wanted,
+        stream_key,
         tuple(data) or (f"kafka:{topic}",),
         since_ms(since),
         since_ms(until, "until"),
@@ -91,7 +91,7 @@ def key(
         begin_us=replay.begin_us,
         end_us=replay.end_us,
         coverage=COVERAGE,
-        notes=notes_of(replay, wanted),
+        notes=notes_of(replay, stream_key),
     )
     write_page(html, page, replay)
 
@@ -122,19 +122,22 @@ def notes_of(replay: KeyReplay, key: bytes) -> list[tuple[str, str]]:
     """
     event_ids = {event.id for event in replay.result.events}
     documents = documents_for_key(replay.control, replay.topic, key_text(key), event_ids)
-    named = [
+    descriptions = [
         f"{document.key} of {document.author}" + (f": {document.reason}" if document.reason else "")
         for document in documents
     ]
-    rest = f", and {len(named) - _LISTED:,} more" if len(named) > _LISTED else ""
+    suffix = f", and {len(descriptions) - _LISTED:,} more" if len(descriptions) > _LISTED else ""
     return [
         ("Records", replay.source),
-        ("Documents about it", "; ".join(named[:_LISTED]) + rest if named else "none"),
+        (
+            "Documents about it",
+            "; ".join(descriptions[:_LISTED]) + suffix if descriptions else "none",
+        ),
     ]
 
 
 def write_page(html: Path, page: str, replay: KeyReplay) -> None:
-    """Write a page, and say what is on it.
+    """Write a page, and name its contents.
 
     Args:
         html: The file.

@@ -43,7 +43,7 @@ def share_map(facts: KeyFacts, rows: KeyRows) -> str:
     level = np.rint(_LEVELS * cells / highest).astype(np.int64)
     column_width = (RIGHT - LEFT) / _COLUMNS
     columns = np.minimum((positions[index] - LEFT) // column_width, _COLUMNS - 1)
-    left = LEFT + column_width * columns
+    edges = LEFT + column_width * columns
     height = _TOP + _ROW * len(order) + 4
     label = esc(f"Severity of {plural(len(order), 'channel')} over time, at most {highest:.1f}")
     parts = [f'<svg class="shares" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">']
@@ -60,7 +60,7 @@ def share_map(facts: KeyFacts, rows: KeyRows) -> str:
         rows_at, channels_at = np.nonzero(level == step)
         box = f"h{column_width:.1f}v{_CELL}h-{column_width:.1f}z"
         shapes = [
-            f"M{left[row]:.1f} {_TOP + _ROW * channel}{box}"
+            f"M{edges[row]:.1f} {_TOP + _ROW * channel}{box}"
             for row, channel in zip(rows_at.tolist(), channels_at.tolist(), strict=True)
         ]
         if shapes:
