@@ -97,6 +97,11 @@ class FleetModel:
                 f"Received: {len(self.keys)} keys, {len(set(self.keys))} different ones, and "
                 f"states of {sorted(rows)} rows."
             )
+        if self.bands is not None and len(self.bands.known) != len(self.keys):
+            raise ValueError(
+                f"Every key has one band. Expected {len(self.keys)} bands. "
+                f"Received: {len(self.bands.known)}. Choose those of the same keys."
+            )
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class KeyRows(Protocol):
 
     @property
     def contribution(self) -> Any:
-        """Share of each channel in the severity, `(n, C)`."""
+        """Share of each channel in the severity, `(n, C)`; NaN where not explained."""
 
 
 def require_rows(rows: KeyRows) -> None:

@@ -29,7 +29,8 @@ class DetailedScores:
         usual: Usual value at the row's time, `(n, C)`; NaN where unknown.
         lower: Lower bound of the usual band, `(n, C)`.
         upper: Upper bound, `(n, C)`.
-        contribution: Share of each channel in the row, as events have it, `(n, C)`.
+        contribution: Share of each channel in the row, as events have it, `(n, C)`; NaN on usual
+            rows of a model of joint evidence.
     """
 
     channels: tuple[str, ...]

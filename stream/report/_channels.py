@@ -33,7 +33,7 @@ def blame(rows: KeyRows) -> NDArray[np.int64]:
     """
     # Rows count by how improbable they are: shares of usual rows say nothing.
     weight = np.expm1(np.maximum(np.asarray(rows.severity, dtype=np.float64), 0.0))
-    total = weight @ np.asarray(rows.contribution, dtype=np.float64)
+    total = weight @ np.nan_to_num(np.asarray(rows.contribution, dtype=np.float64))
     order: NDArray[np.int64] = np.argsort(-total, kind="stable")
     return order
 

@@ -36,7 +36,9 @@ def share_map(facts: KeyFacts, rows: KeyRows) -> str:
     severity = np.maximum(np.asarray(rows.severity, dtype=np.float64), 0.0)
     index = strongest_rows(positions, severity, _COLUMNS)
     order = blame(rows)[:CHANNELS]
-    cells = severity[index, None] * np.asarray(rows.contribution, dtype=np.float64)[index][:, order]
+    # Usual rows of a model of joint evidence have no shares.
+    shares = np.nan_to_num(np.asarray(rows.contribution, dtype=np.float64)[index][:, order])
+    cells = severity[index, None] * shares
     highest = float(cells.max(initial=0.0))
     if highest <= 0.0:
         return ""

@@ -237,6 +237,15 @@ def test_rows_of_a_time_without_details_are_read(model: FleetModel, feed: list[S
     assert bits(second)
 
 
+def test_usual_rows_of_joint_evidence_have_no_shares(touchy: FleetModel, feed: list[Sent]) -> None:
+    """They would cost more than all the rest; rows that are told of have them."""
+    rows = joined(run(touchy, feed, limits=LIMITS))
+    explained = (rows.severity >= 2.0) | rows.firing
+    assert np.isnan(rows.contribution[~explained]).all()
+    assert rows.contribution[explained].sum(axis=1) == pytest.approx(1.0)
+    assert 0 < explained.sum() < len(rows)
+
+
 def test_events_of_a_touchy_model_carry_their_rows(touchy: FleetModel, feed: list[Sent]) -> None:
     """Anomalies are marked where their events are."""
     done = run(touchy, feed, limits=LIMITS)
