@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ember_core.pipeline import COVERAGE
 from stream.control import documents_for_key
+from stream.counts import plural
 from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.report import render_key
@@ -147,8 +148,8 @@ def write_page(html: Path, page: str, replay: KeyReplay) -> None:
     html.write_bytes(page.encode("utf-8", "backslashreplace"))
     fired = int((replay.rows.trigger > 0).sum())
     message(
-        f"{len(replay.rows):,} rows of {len(replay.rows.channels):,} channels, which fired "
-        f"{fired:,} times: {html}"
+        f"{plural(len(replay.rows), 'row')} of {plural(len(replay.rows.channels), 'channel')}, "
+        f"fired {plural(fired, 'time')}: {html}"
     )
 
 
