@@ -133,10 +133,10 @@ def first_state(model: FleetModel, key: str | bytes | None = None) -> tuple[byte
         return b"", model.new_state
     name = model.keys[0] if key is None else key.encode() if isinstance(key, str) else key
     if name not in model.keys:
-        some = ", ".join(repr(k.decode(errors="replace")) for k in model.keys[:5])
+        examples = ", ".join(repr(k.decode(errors="replace")) for k in model.keys[:5])
         raise ValueError(
             f"The model does not know this key. Expected one of its {len(model.keys):,}, such as "
-            f"{some}. Received: key={key!r}. Leave it out for a key never seen."
+            f"{examples}. Received: key={key!r}. Leave it out for a key never seen."
         )
     row = model.keys.index(name)
     return name, {field: value[row : row + 1] for field, value in model.key_state.items()}
@@ -150,8 +150,10 @@ def first_band(model: FleetModel, key: bytes) -> NDArray[np.float32]:
         key: The key; one that the model does not know has the band of keys never seen.
     """
     bands = model.bands or bands_of_noise(len(model.keys), len(model.channels))
-    known = model.keys.index(key) if key in model.keys else None
-    return (bands.new if known is None else bands.known[known])[None]
+    band: NDArray[np.float32] = bands.new[None]
+    if key in model.keys:
+        band = bands.known[model.keys.index(key)][None]
+    return band
 
 
 def _block(
@@ -202,7 +204,7 @@ def _columns(
     if count:
         packed = PackedRows([1] * count)
         bounds, band = follow_bands(packed, band, usual.departures, ~firing)
-    shown = usual.band(bounds)
+    usual_band = usual.band(bounds)
     columns = {
         "time_us": observation.time_us[index],
         "score": score[index],
@@ -212,9 +214,9 @@ def _columns(
         "firing": firing,
         "trigger": trigger,
         "value": values[index],
-        "usual": shown.usual,
-        "lower": shown.lower,
-        "upper": shown.upper,
+        "usual": usual_band.usual,
+        "lower": usual_band.lower,
+        "upper": usual_band.upper,
         "contribution": _shares(pipeline, observation, decision, index),
         "activation": observation.basis[index, : pipeline.liquid.hidden],
     }

@@ -57,6 +57,11 @@ def _of_row(
     rows: KeyRows, at: int, most: int, ax: Axes | None, title: str, colours: Palette
 ) -> Figure:
     share = np.asarray(rows.contribution, dtype=np.float64)[at]
+    if np.isnan(share).any():
+        raise ValueError(
+            "The row has no shares. Expected one that is explained: of an episode, or improbable. "
+            f"Received: at={at}, of severity {float(np.asarray(rows.severity)[at]):.2g}."
+        )
     order = np.argsort(-share, kind="stable")[:most]
     figure, panel = own_panel(ax, colours, 0.32 * len(order) + 0.5, 7.0)
     positions = np.arange(len(order))
@@ -94,7 +99,9 @@ def _over_time(rows: KeyRows, most: int, ax: Axes | None, title: str, colours: P
     # Below 0 a row is more usual than most: there is nothing to share.
     severity = np.maximum(np.asarray(rows.severity, dtype=np.float64), 0.0)
     index = strongest_rows(time, severity, _CELLS)
-    cells = severity[index, None] * np.asarray(rows.contribution, dtype=np.float64)[index]
+    # Usual rows of the scores topic have no shares under a model of joint evidence.
+    shares = np.nan_to_num(np.asarray(rows.contribution, dtype=np.float64)[index])
+    cells = severity[index, None] * shares
     order = np.sort(np.argsort(-cells.sum(axis=0), kind="stable")[:most])
     figure, panel = own_panel(ax, colours, 0.26 * len(order) + 0.7)
     heat_map(panel, time[index], cells[:, order], colours, "severity by channel")

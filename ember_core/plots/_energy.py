@@ -100,15 +100,21 @@ def _mark_severities(ax: Axes, edges: Any, tail: dict[str, float], colour: str) 
     label: str | None = "severity"
     fine = np.linspace(edges[0], edges[-1], 4_001)
     severity = _severities(fine, tail)
-    for wanted in _SEVERITIES:
-        above = np.flatnonzero(severity >= wanted)
-        if above.size and above[0] > 0:
-            x = float(fine[above[0]])
-            look = {"color": colour, "linewidth": 0.8, "dashes": (4, 3), "label": label}
-            ax.axvline(x, gid=f"severity {wanted:g}", **look)
+    for level in _SEVERITIES:
+        first = int((severity >= level).argmax())
+        if first > 0:
+            x = float(fine[first])
+            ax.axvline(
+                x,
+                color=colour,
+                linewidth=0.8,
+                dashes=(4, 3),
+                label=label,
+                gid=f"severity {level:g}",
+            )
             label = None  # the legend names the first only
             ax.annotate(
-                f"{wanted:g}",
+                f"{level:g}",
                 (x, 0.98),
                 xytext=(3, 0),
                 xycoords=("data", "axes fraction"),

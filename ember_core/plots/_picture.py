@@ -112,8 +112,8 @@ def legend(ax: Axes, colours: Palette, columns: int = 4) -> None:
 
 def plain(text: str) -> str:
     """Return text that matplotlib draws as it stands, formulas included."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return shown.replace("$", r"\$")
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return printable.replace("$", r"\$")
 
 
 def as_dates(time_us: NDArray[Any]) -> NDArray[np.datetime64]:

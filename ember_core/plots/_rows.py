@@ -17,49 +17,59 @@ class KeyRows(Protocol):
 
     `ember_core.pipeline.ScoredSeries` has these columns, and so has a message of the scores topic
     with rows of one key.
-
-    Attributes:
-        channels: Names of the channels.
-        time_us: Event times in microseconds, `(n,)`, rising.
-        severity: Severity, `(n,)`.
-        evidence: Evidence of the motor neuron, `(n,)`.
-        threshold: Evidence from which it fires, `(n,)`.
-        firing: True in episodes, `(n,)`.
-        trigger: 1 fires, -1 resolves, 0 neither, `(n,)`.
-        score: Free energy, `(n,)`.
-        value: Values in the channels' own units, `(n, C)`; NaN where missing.
-        usual: Usual values, `(n, C)`; NaN where unknown.
-        lower: Lower bound of the usual band, `(n, C)`; NaN where unknown.
-        upper: Upper bound.
-        contribution: Share of each channel in the severity, `(n, C)`.
     """
 
     @property
-    def channels(self) -> Sequence[str]: ...
+    def channels(self) -> Sequence[str]:
+        """Names of the channels, `C`."""
+
     @property
-    def time_us(self) -> Any: ...
+    def time_us(self) -> Any:
+        """Event times in microseconds, `(n,)`, rising."""
+
     @property
-    def score(self) -> Any: ...
+    def score(self) -> Any:
+        """Free energy, `(n,)`."""
+
     @property
-    def severity(self) -> Any: ...
+    def severity(self) -> Any:
+        """Severity by which episodes are measured, `(n,)`."""
+
     @property
-    def evidence(self) -> Any: ...
+    def evidence(self) -> Any:
+        """Evidence of the motor neuron, `(n,)`."""
+
     @property
-    def threshold(self) -> Any: ...
+    def threshold(self) -> Any:
+        """Evidence from which it fires, `(n,)`."""
+
     @property
-    def firing(self) -> Any: ...
+    def firing(self) -> Any:
+        """True in episodes, `(n,)`."""
+
     @property
-    def trigger(self) -> Any: ...
+    def trigger(self) -> Any:
+        """Triggers, `(n,)`: 1 fires, -1 resolves, 0 neither."""
+
     @property
-    def value(self) -> Any: ...
+    def value(self) -> Any:
+        """Values in the channels' own units, `(n, C)`; NaN where missing."""
+
     @property
-    def usual(self) -> Any: ...
+    def usual(self) -> Any:
+        """Usual values, `(n, C)`; NaN where unknown."""
+
     @property
-    def lower(self) -> Any: ...
+    def lower(self) -> Any:
+        """Lower bound of the usual band, `(n, C)`; NaN where unknown."""
+
     @property
-    def upper(self) -> Any: ...
+    def upper(self) -> Any:
+        """Upper bound of the usual band, `(n, C)`; NaN where unknown."""
+
     @property
-    def contribution(self) -> Any: ...
+    def contribution(self) -> Any:
+        """Share of each channel in the severity, `(n, C)`; NaN where not explained."""
 
 
 def require_rows(rows: KeyRows) -> None:

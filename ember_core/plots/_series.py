@@ -68,7 +68,7 @@ def _chosen(rows: KeyRows, channels: Sequence[str] | None, most: int) -> list[in
         return list(range(len(names)))
     # Rows count by how improbable they are: shares of usual rows say nothing.
     weight = np.expm1(np.asarray(rows.severity, dtype=np.float64))
-    blame = weight @ np.asarray(rows.contribution, dtype=np.float64)
+    blame = weight @ np.nan_to_num(np.asarray(rows.contribution, dtype=np.float64))
     return sorted(np.argsort(-blame, kind="stable")[:most].tolist())
 
 

@@ -49,15 +49,15 @@ def wiring(
     Raises:
         ValueError: If activations or inputs are not those of as many neurons.
     """
-    graph, places = wiring.to_graph(), wiring.positions()
+    graph, positions = wiring.to_graph(), wiring.positions()
     colours = palette(dark)
-    tallest = max(np.unique([x for x, _ in places.values()], return_counts=True)[1])
+    tallest = max(np.unique([x for x, _ in positions.values()], return_counts=True)[1])
     figure, panel = own_panel(ax, colours, float(np.clip(0.26 * tallest, 2.6, 8.0)), 9.0)
     shades = _shades(wiring, activation, inputs, colours)
     opacity = min(0.9, max(0.3, 9.0 / max(len(graph["edges"]), 1) ** 0.5))
     for polarity, colour in ((1, colours.excite), (-1, colours.inhibit)):
         curves = [
-            _curve(places[edge["source"]], places[edge["target"]])
+            _curve(positions[edge["source"]], positions[edge["target"]])
             for edge in graph["edges"]
             if edge["polarity"] == polarity
         ]
@@ -74,7 +74,7 @@ def wiring(
     size = float(np.clip(2_400.0 / tallest, 24.0, 190.0))
     for layer in dict.fromkeys(node["layer"] for node in graph["nodes"]):
         ids = [node["id"] for node in graph["nodes"] if node["layer"] == layer]
-        x, y = np.array([places[name] for name in ids]).T
+        x, y = np.array([positions[name] for name in ids]).T
         fill = [shades.get(name, colours.layers[layer]) for name in ids]
         panel.scatter(
             x,
@@ -95,7 +95,7 @@ def wiring(
             fontsize=9,
         )
     for name, text in (names or {}).items():
-        x, y = places[name]
+        x, y = positions[name]
         side = -1 if name.startswith("sensory") else 1
         panel.annotate(
             plain(text),

@@ -80,9 +80,9 @@ def strongest_rows(x: Floats, weight: Floats, columns: int) -> NDArray[np.int64]
     if len(x) <= columns:
         return np.arange(len(x))
     column, starts = _columns(x, columns)
-    known = np.where(np.isnan(weight), -np.inf, weight)
-    largest = np.maximum.reduceat(known, starts)[column]
-    index = np.where(known == largest, np.arange(len(x)), len(x))
+    weights = np.where(np.isnan(weight), -np.inf, weight)
+    largest = np.maximum.reduceat(weights, starts)[column]
+    index = np.where(weights == largest, np.arange(len(x)), len(x))
     strongest: NDArray[np.int64] = np.minimum.reduceat(index, starts)
     return strongest
 

@@ -45,6 +45,8 @@ from .document_files import read_documents
 from .options import ClusterArgs, ClusterOptions
 from .output import clean, print_remarks
 
+_BAND_CELLS = 10_000_000
+"""Values, rows times channels, up to which a report has the band of every row: 400 MB."""
 COLUMNS = ("key", "time", "score", "probability", "severity", "anomaly", "trigger")
 
 
@@ -146,6 +148,8 @@ def backtest(
     control = NO_CONTROL if rules is None else spanning(read_documents(rules), *_span(dataset))
     input_topic = topic or _topic_of(data, settings)
     stream = settings.stream_names.get(input_topic, input_topic)
+    if report and _cells(dataset, fleet) <= _BAND_CELLS:
+        limits = replace(limits, detailed=("*",))
     replay = partial(
         run,
         fleet,
@@ -216,6 +220,12 @@ def _span(dataset: Dataset) -> tuple[datetime, datetime]:
     """Return begin and end of some telemetry."""
     first, last = (datetime.fromtimestamp(us / 1e6, UTC) for us in dataset.span_us)
     return first - timedelta(days=1), last + timedelta(days=1)
+
+
+def _cells(dataset: Dataset, fleet: FleetModel | Profiles) -> int:
+    """Return the number of values that are scored."""
+    rows = sum(len(dataset.rows(number, "scored")) for number in range(len(dataset.tables)))
+    return rows * len(fleet.channels)
 
 
 def _topic_of(data: Sequence[str], settings: Settings) -> str:

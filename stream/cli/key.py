@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ember_core.pipeline import COVERAGE
 from stream.control import documents_for_key
+from stream.counts import plural
 from stream.errors import UserError
 from stream.keys import key_of, key_text
 from stream.report import render_key
@@ -54,7 +55,7 @@ def key(
         json: Print the standing as one JSON object.
         source: Input topic of the key.
     """
-    wanted = key_of(key)
+    stream_key = key_of(key)
     if html is None:
         received = [
             *data,
@@ -67,7 +68,7 @@ def key(
                 f"--until. Received: {' '.join(received)} without it.",
                 exit_code=2,
             )
-        summary = summary_of(wanted, source, model)
+        summary = summary_of(stream_key, source, model)
         if json:
             print_json(summary)
         else:
@@ -77,7 +78,7 @@ def key(
     settings = source.settings()
     topic = "" if data else input_topic(settings, source.topic)
     request = KeyRequest(
-        wanted,
+        stream_key,
         tuple(data) or (f"kafka:{topic}",),
         since_ms(since),
         since_ms(until, "until"),
@@ -91,7 +92,7 @@ def key(
         begin_us=replay.begin_us,
         end_us=replay.end_us,
         coverage=COVERAGE,
-        notes=notes_of(replay, wanted),
+        notes=notes_of(replay, stream_key),
     )
     write_page(html, page, replay)
 
@@ -122,19 +123,22 @@ def notes_of(replay: KeyReplay, key: bytes) -> list[tuple[str, str]]:
     """
     event_ids = {event.id for event in replay.result.events}
     documents = documents_for_key(replay.control, replay.topic, key_text(key), event_ids)
-    named = [
+    descriptions = [
         f"{document.key} of {document.author}" + (f": {document.reason}" if document.reason else "")
         for document in documents
     ]
-    rest = f", and {len(named) - _LISTED:,} more" if len(named) > _LISTED else ""
+    suffix = f", and {len(descriptions) - _LISTED:,} more" if len(descriptions) > _LISTED else ""
     return [
         ("Records", replay.source),
-        ("Documents about it", "; ".join(named[:_LISTED]) + rest if named else "none"),
+        (
+            "Documents about it",
+            "; ".join(descriptions[:_LISTED]) + suffix if descriptions else "none",
+        ),
     ]
 
 
 def write_page(html: Path, page: str, replay: KeyReplay) -> None:
-    """Write a page, and say what is on it.
+    """Write a page, and name its contents.
 
     Args:
         html: The file.
@@ -144,8 +148,8 @@ def write_page(html: Path, page: str, replay: KeyReplay) -> None:
     html.write_bytes(page.encode("utf-8", "backslashreplace"))
     fired = int((replay.rows.trigger > 0).sum())
     message(
-        f"{len(replay.rows):,} rows of {len(replay.rows.channels):,} channels, which fired "
-        f"{fired:,} times: {html}"
+        f"{plural(len(replay.rows), 'row')} of {plural(len(replay.rows.channels), 'channel')}, "
+        f"fired {plural(fired, 'time')}: {html}"
     )
 
 

@@ -98,8 +98,8 @@ def replay_key(
         UserError: If there is no model, no record of the key, or none of them is scored.
     """
     fleet = load_models(settings, model)
-    own = fleet.model_of(request.key) if isinstance(fleet, Profiles) else fleet
-    if own is None:
+    key_model = fleet.model_of(request.key) if isinstance(fleet, Profiles) else fleet
+    if key_model is None:
         raise UserError(
             f"No model is for key {quoted(request.key)}. Expected a key of one of the profiles "
             f"{', '.join(fleet.patterns) if isinstance(fleet, Profiles) else ''}. Such keys are "
@@ -108,7 +108,7 @@ def replay_key(
     data = request.data
     is_live = any(has_scheme(item, ("kafka",)) for item in data)
     control = _control(settings) if is_live else NO_CONTROL
-    dataset = _read(request, data, settings, options, own.sources, now_ms)
+    dataset = _read(request, data, settings, options, key_model.sources, now_ms)
     topic = _topic_of(data, settings)
     spec, limits = engine_settings(settings)
     result = backtest(
@@ -124,7 +124,7 @@ def replay_key(
     begin_us, end_us = _shown(request, rows)
     stream = settings.stream_names.get(topic, topic)
     rows = _between(rows, begin_us, end_us, request.key)
-    return KeyReplay(result, own, rows, begin_us, end_us, stream, control, ", ".join(data))
+    return KeyReplay(result, key_model, rows, begin_us, end_us, stream, control, ", ".join(data))
 
 
 def _control(settings: Settings) -> ControlSet:
@@ -165,10 +165,10 @@ def _with_key(dataset: Dataset, key: bytes, *, is_named: bool) -> Dataset:
     if not tables and not is_named and len(dataset.tables) == 1:
         tables = [replace(dataset.tables[0], key=key)]
     if not tables:
-        some = ", ".join(key_text(name) for name in dataset.keys[:5])
+        examples = ", ".join(key_text(name) for name in dataset.keys[:5])
         raise UserError(
             f"The data have no record of this key. Expected one of their {len(dataset.keys):,} "
-            f"keys, such as {some}. Received: {key_text(key)}.",
+            f"keys, such as {examples}. Received: {key_text(key)}.",
             exit_code=2,
         )
     return replace(dataset, tables=tuple(tables[:1]))
@@ -205,15 +205,15 @@ def _shown(request: KeyRequest, rows: DetailedScores) -> tuple[int, int]:
 
 
 def _between(rows: DetailedScores, begin_us: int, end_us: int, key: bytes) -> DetailedScores:
-    inside = (rows.time_us >= begin_us) & (rows.time_us <= end_us)
-    if not inside.any():
+    is_shown = (rows.time_us >= begin_us) & (rows.time_us <= end_us)
+    if not is_shown.any():
         raise UserError(
             f"No row of key {quoted(key)} lies in this time. Expected one between its first and "
             f"its last, {rfc3339(int(rows.time_us[0]))} and {rfc3339(int(rows.time_us[-1]))}. "
             "Choose it with --since and --until.",
             exit_code=2,
         )
-    return rows.take(inside.nonzero()[0])
+    return rows.take(is_shown.nonzero()[0])
 
 
 def input_topic(settings: Settings, topic: str | None) -> str:

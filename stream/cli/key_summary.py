@@ -82,10 +82,10 @@ def summary_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     Args:
         summary: Result of `summary_of`.
     """
-    place = f"{summary['topic']}-{summary['partition']}, offset {summary['offset']:,}"
+    location = f"{summary['topic']}-{summary['partition']}, offset {summary['offset']:,}"
     lines = [
         ("key", summary["key"]),
-        ("place", place),
+        ("place", location),
         ("last record", summary["last_record"] or "-"),
         ("rows", f"{summary['rows']:,}"),
         ("standing", " ".join(summary["standing"])),
@@ -186,12 +186,12 @@ def next_band(
     }
     interval = float(state["interval"][0]) if "interval" in state else 0.0
     time_us = state["last_time"].astype(np.int64) + max(round(interval * _SECOND_US), 1)
-    nothing = np.full((1, len(channels)), np.nan)
-    observation = pipeline.observe(state, nothing, time_us)
+    no_values = np.full((1, len(channels)), np.nan)
+    observation = pipeline.observe(state, no_values, time_us)
     bounds = first_band(model, key)
     if "band" in fields:
         bounds = np.array([_numbers(fields["band"])], dtype=np.float32)
-    band = pipeline.usual_rows(observation, np.arange(1), nothing).band(bounds)
+    band = pipeline.usual_rows(observation, np.arange(1), no_values).band(bounds)
     return {
         name: {
             part: float(column[0, i]) if np.isfinite(column[0, i]) else None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.plots.decimation import Floats, decimate, decimate_band
+from ember_core.plots.decimation import Floats, decimate
 
 from ._facts import KeyFacts
-from ._svg import Scale, gaps, line, rect
+from ._svg import Scale, band_shape, gaps, line, rect
 from ._timeline import LEFT, RIGHT, WIDTH, time_scale
 from ._words import TimeFormat, esc, number
 
@@ -34,7 +33,7 @@ def blame(rows: KeyRows) -> NDArray[np.int64]:
     """
     # Rows count by how improbable they are: shares of usual rows say nothing.
     weight = np.expm1(np.maximum(np.asarray(rows.severity, dtype=np.float64), 0.0))
-    total = weight @ np.asarray(rows.contribution, dtype=np.float64)
+    total = weight @ np.nan_to_num(np.asarray(rows.contribution, dtype=np.float64))
     order: NDArray[np.int64] = np.argsort(-total, kind="stable")
     return order
 
@@ -87,13 +86,13 @@ def _drawing(
         for e in facts.episodes
     ]
     for tick in _ticks(y):
-        at = y.at(tick)
-        parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{RIGHT}"/>')
+        height = y.at(tick)
+        parts.append(f'<path class="grid" d="M{LEFT} {height:.1f}H{RIGHT}"/>')
         parts.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{at + 3.5:.1f}" text-anchor="end">'
+            f'<text class="tick" x="{LEFT - 6}" y="{height + 3.5:.1f}" text-anchor="end">'
             f"{number(tick)}</text>"
         )
-    parts.append(_band(positions, lower, upper, y))
+    parts.append(band_shape(positions, lower, upper, y, _COLUMNS))
     px, py = decimate(positions, usual, _COLUMNS)
     parts.append(f'<path class="usual-line" d="{line(px, y(py), gaps(px, 6.0))}"/>')
     px, py = decimate(positions, value, _COLUMNS)
@@ -109,24 +108,6 @@ def _drawing(
         f'<figure class="wide"><figcaption>{caption}</figcaption>'
         f"{''.join(part for part in parts if part)}</figure>"
     )
-
-
-def _band(positions: Floats, lower: Floats, upper: Floats, y: Scale) -> str:
-    """Return the band as closed shapes, one for each stretch in which it is known."""
-    px, low, high = decimate_band(positions, lower, upper, _COLUMNS)
-    known = ~np.isnan(low)
-    # A gap of the rows is a gap of the band.
-    breaks = np.flatnonzero(np.diff(known, prepend=False, append=False) != 0)
-    edges = set(breaks.tolist()) | set(np.flatnonzero(gaps(px, 6.0)).tolist()) | {0, len(px)}
-    shapes = []
-    for first, end in pairwise(sorted(edges)):
-        if not known[first] or end - first < 2:
-            continue
-        there = slice(first, end)
-        outline_x = np.concatenate([px[there], px[there][::-1]])
-        outline_y = np.concatenate([high[there], low[there][::-1]])
-        shapes.append(line(outline_x, y(outline_y)) + "z")
-    return f'<path class="band" d="{"".join(shapes)}"/>' if shapes else ""
 
 
 def _value_scale(value: Floats, usual: Floats, lower: Floats, upper: Floats) -> Scale:

@@ -88,11 +88,11 @@ def render_key(
     Returns:
         HTML that loads nothing. All text of the data is escaped.
     """
-    whole, time_format = gather(result, model)[0], TimeFormat.of(result)
-    facts = stretch(whole, begin_us, end_us)
+    all_facts, time_format = gather(result, model)[0], TimeFormat.of(result)
+    facts = stretch(all_facts, begin_us, end_us)
     events = [e for e in result.events if begin_us <= e.time_us <= end_us]
     body = _head(facts, rows, events, time_format) + _card(event)
-    body += _about(result, model, whole, facts, time_format, notes)
+    body += _about(result, model, all_facts, facts, time_format, notes)
     if len(facts.scores.score):
         body += _drawings(facts, rows, model, time_format, coverage, event)
         marked = () if event is None else (event.id,)
@@ -119,13 +119,13 @@ def _head(facts: KeyFacts, rows: KeyRows, events: Sequence[Event], time_format: 
         (f"{len(facts.anomalies):,}", "anomalies", ""),
         (f"{facts.top:.1f}", "highest evidence", ""),
     )
-    shown = "".join(
+    tile_list = "".join(
         f'<div class="tile {css}"><b>{value}</b><span>{text}</span></div>'
         for value, text, css in tiles
     )
     return (
         f'<h1>{esc(facts.name)}</h1><p class="lead">{esc(_lead(facts, time_format))}</p>'
-        f'<div class="tiles">{shown}</div>'
+        f'<div class="tiles">{tile_list}</div>'
     )
 
 
@@ -135,8 +135,8 @@ def _lead(facts: KeyFacts, time_format: TimeFormat) -> str:
         return "No row of the key was scored in this time."
     span = f"{time_format.moment(int(time[0]))} to {time_format.moment(int(time[-1]))}"
     if facts.episodes and facts.episodes[-1].end_us is None:
-        since = time_format.moment(facts.episodes[-1].start_us)
-        return f"{span}. It fires since {since}."
+        begin = time_format.moment(facts.episodes[-1].start_us)
+        return f"{span}. It fires since {begin}."
     return f"{span}. {plural(len(facts.episodes), 'episode')}; it does not fire at the end."
 
 
@@ -156,7 +156,7 @@ def _card(event: EventCard | None) -> str:
 def _about(
     result: Backtest,
     model: FleetModel,
-    whole: KeyFacts,
+    all_facts: KeyFacts,
     facts: KeyFacts,
     time_format: TimeFormat,
     notes: Sequence[tuple[str, str]],
@@ -164,8 +164,8 @@ def _about(
     refused = {name: n for name, n in result.counts.items() if name != "scored"}
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(refused.items()))
     replayed = f"{plural(sum(result.counts.values()), 'record')}"
-    if len(whole.scores.score) > len(facts.scores.score):
-        earliest = time_format.moment(int(whole.scores.time_us[0]))
+    if len(all_facts.scores.score) > len(facts.scores.score):
+        earliest = time_format.moment(int(all_facts.scores.time_us[0]))
         replayed += f", scored from {earliest}: averages settle before the time shown"
     table = [
         ("Model", f"{model.name}, version {model.version}, {model.sha256[:12] or 'not saved'}"),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel
-from ember_core.plots.decimation import decimate
+from ember_core.plots.decimation import Floats, decimate
 from stream.backtest import Backtest
 from stream.records import TopChannel
 
 from ._facts import KeyFacts
-from ._svg import Scale, gaps, line, rect
+from ._svg import Scale, band_shape, gaps, line, rect
 from ._words import TimeFormat, esc, number
 
 CHANNELS = 4
@@ -85,13 +86,12 @@ def _drawing(
     t, y = time[visible].astype(np.float64), values[visible, column]
     y = np.where(np.isfinite(y), y, np.nan)
     expected = _expected(facts, channel.name, begin, end)
-    band = _usual(model, facts, column)
+    band = _band(model, facts, column, begin, end)
     scale = _value_scale(y, expected[1], band)
     x = Scale(float(begin), float(max(end, begin + 1)), _LEFT, _W - _LEFT)
     parts = [f'<svg viewBox="0 0 {_W} {_H}" role="img" aria-label="{esc(channel.name)}">']
     if band is not None:
-        top, bottom = scale.at(band[1]), scale.at(band[0])
-        parts.append(rect((_LEFT, _W - _LEFT), top, max(bottom - top, 1.0), "usual"))
+        parts.append(band_shape(x(band.time), band.lower, band.upper, scale, _COLUMNS))
     ends = x.ends(scored[moment.first], scored[moment.last])
     parts.append(rect(ends, _TOP, _BOTTOM - _TOP, "fire-bg"))
     for a, b in facts.spans.tolist():
@@ -126,24 +126,43 @@ def _expected(
     return pairs[:, 0], pairs[:, 1]
 
 
-def _usual(model: FleetModel, facts: KeyFacts, column: int) -> tuple[float, float] | None:
-    """Return the key's usual range in training: two deviations around the mean."""
+class _Band(NamedTuple):
+    """Usual band of a channel: times and both bounds, `(n,)` each."""
+
+    time: Floats
+    lower: Floats
+    upper: Floats
+
+
+def _band(model: FleetModel, facts: KeyFacts, column: int, begin: int, end: int) -> _Band | None:
+    """Return the band of a channel between two times.
+
+    That of the rows where the backtest has it; otherwise the range of the key in training, two
+    deviations around the mean; None where neither is known.
+    """
+    rows = facts.scores.details
+    if rows is not None:
+        visible = slice(*np.searchsorted(rows.time_us, [begin, end + 1]))
+        time, lower, upper = rows.time_us[visible], rows.lower[visible], rows.upper[visible]
+        if np.isnan(lower[:, column]).all():
+            return None
+        return _Band(time.astype(np.float64), lower[:, column], upper[:, column])
     if facts.known is None:
         return None
     mean = float(model.key_state["norm_mean"][facts.known, column])
-    deviation = float(model.key_state["norm_var"][facts.known, column]) ** 0.5
-    return mean - 2.0 * deviation, mean + 2.0 * deviation
+    reach = 2.0 * float(model.key_state["norm_var"][facts.known, column]) ** 0.5
+    times = np.array([begin, max(end, begin + 1)], dtype=np.float64)
+    return _Band(times, np.full(2, mean - reach), np.full(2, mean + reach))
 
 
-def _value_scale(
-    y: NDArray[np.float64], expected: NDArray[np.float64], band: tuple[float, float] | None
-) -> Scale:
+def _value_scale(y: Floats, expected: Floats, band: _Band | None) -> Scale:
     drawn = np.concatenate([y[~np.isnan(y)], expected])
     low, high = (float(drawn.min()), float(drawn.max())) if drawn.size else (0.0, 1.0)
     if band is not None:
         # The band is context: it may widen the axis, but must not flatten the curve.
         room = high - low or abs(high) or 1.0
-        low, high = max(min(low, band[0]), low - room), min(max(high, band[1]), high + room)
+        band_low, band_high = float(np.nanmin(band.lower)), float(np.nanmax(band.upper))
+        low, high = max(min(low, band_low), low - room), min(max(high, band_high), high + room)
     if high <= low:
         low, high = low - 0.5, high + 0.5
     return Scale(low, high, _BOTTOM - 2, _TOP + 2)

@@ -33,7 +33,7 @@ LEGEND = (
     ("l-event", "labelled event, caught"),
     ("l-missed", "missed"),
     ("l-false", "false episode"),
-    ("l-usual", "usual range in training"),
+    ("l-band", "usual band"),
     ("l-expected", "expected by the model"),
 )
 FOOTER = (

@@ -26,12 +26,12 @@ def reason_list(events: Iterable[Event], time_format: TimeFormat, marked: Sequen
     triggers = [event for event in events if event.kind == "trigger"]
     if not triggers:
         return "<p>It has sent no trigger in this time.</p>"
-    shown = triggers[-MOST:]
+    newest = triggers[-MOST:]
     note = ""
-    if len(shown) < len(triggers):
-        earlier = plural(len(triggers) - len(shown), "earlier trigger")
+    if len(newest) < len(triggers):
+        earlier = plural(len(triggers) - len(newest), "earlier trigger")
         note = f'<p class="soft">{earlier} not shown.</p>'
-    rows = "".join(_row(event, time_format, event.id in marked) for event in shown)
+    rows = "".join(_row(event, time_format, event.id in marked) for event in newest)
     return (
         '<div class="wide"><table class="reasons"><thead><tr><th>time</th>'
         '<th class="text">status</th><th class="text">reason</th><th class="text">event</th></tr>'

@@ -36,14 +36,16 @@ def share_map(facts: KeyFacts, rows: KeyRows) -> str:
     severity = np.maximum(np.asarray(rows.severity, dtype=np.float64), 0.0)
     index = strongest_rows(positions, severity, _COLUMNS)
     order = blame(rows)[:CHANNELS]
-    cells = severity[index, None] * np.asarray(rows.contribution, dtype=np.float64)[index][:, order]
+    # Usual rows of a model of joint evidence have no shares.
+    shares = np.nan_to_num(np.asarray(rows.contribution, dtype=np.float64)[index][:, order])
+    cells = severity[index, None] * shares
     highest = float(cells.max(initial=0.0))
     if highest <= 0.0:
         return ""
     level = np.rint(_LEVELS * cells / highest).astype(np.int64)
     column_width = (RIGHT - LEFT) / _COLUMNS
     columns = np.minimum((positions[index] - LEFT) // column_width, _COLUMNS - 1)
-    left = LEFT + column_width * columns
+    edges = LEFT + column_width * columns
     height = _TOP + _ROW * len(order) + 4
     label = esc(f"Severity of {plural(len(order), 'channel')} over time, at most {highest:.1f}")
     parts = [f'<svg class="shares" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">']
@@ -60,7 +62,7 @@ def share_map(facts: KeyFacts, rows: KeyRows) -> str:
         rows_at, channels_at = np.nonzero(level == step)
         box = f"h{column_width:.1f}v{_CELL}h-{column_width:.1f}z"
         shapes = [
-            f"M{left[row]:.1f} {_TOP + _ROW * channel}{box}"
+            f"M{edges[row]:.1f} {_TOP + _ROW * channel}{box}"
             for row, channel in zip(rows_at.tolist(), channels_at.tolist(), strict=True)
         ]
         if shapes:

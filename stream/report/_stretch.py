@@ -26,12 +26,14 @@ def stretch(facts: KeyFacts, begin_us: int, end_us: int) -> KeyFacts:
     """
     time_us = facts.scores.time_us
     first, end = (int(i) for i in np.searchsorted(time_us, [begin_us, end_us + 1]))
+    scores, details = facts.scores, facts.scores.details
+    columns = {f.name: getattr(scores, f.name)[first:end] for f in fields(scores)[:-1]}
+    if details is not None:
+        details = details.take(np.arange(first, end))
     label = None if facts.label is None else facts.label[first:end]
     return replace(
         facts,
-        scores=KeyScores(
-            **{f.name: getattr(facts.scores, f.name)[first:end] for f in fields(facts.scores)}
-        ),
+        scores=KeyScores(**columns, details=details),
         trace=_without_excursions(facts.scores.evidence[first:end]),
         episodes=[e for episode in facts.episodes if (e := _inside(episode, first, end))],
         silences=[
@@ -60,5 +62,5 @@ def _inside(episode: Episode, first: int, end: int) -> Episode | None:
 
 
 def _without_excursions(evidence: NDArray[np.float32]) -> Trace:
-    nothing = np.zeros((0, 2), dtype=np.int64)
-    return Trace(evidence.astype(np.float64), nothing, np.zeros(0), 0, 0)
+    spans = np.zeros((0, 2), dtype=np.int64)
+    return Trace(evidence.astype(np.float64), spans, np.zeros(0), 0, 0)

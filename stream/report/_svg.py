@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.plots.decimation import Floats
+from ember_core.plots.decimation import Floats, decimate_band
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,31 @@ def line(x: Floats, y: Floats, breaks: NDArray[np.bool_] | None = None) -> str:
             parts.append(f" {_tenth(ia - px)} {_tenth(ib - py)}")
         px, py = ia, ib
     return "".join(parts).replace(" -", "-")
+
+
+def band_shape(x: Floats, lower: Floats, upper: Floats, y: Scale, columns: int) -> str:
+    """Return a band as closed shapes, one for each stretch in which it is known; empty: nowhere.
+
+    Args:
+        x: Drawing units, rising, shape `(T,)`.
+        lower: Lower bound, `(T,)`; NaN where unknown.
+        upper: Upper bound, `(T,)`.
+        y: Scale of the bounds.
+        columns: Number of columns over the range of `x`.
+    """
+    px, low, high = decimate_band(x, lower, upper, columns)
+    is_known = ~np.isnan(low)
+    changes = np.flatnonzero(np.diff(is_known, prepend=False, append=False))
+    # A gap of the rows is a gap of the band.
+    cuts = sorted({0, len(px), *changes.tolist(), *np.flatnonzero(gaps(px, 6.0)).tolist()})
+    shapes = []
+    for first, end in pairwise(cuts):
+        if is_known[first] and end - first > 1:
+            stretch = slice(first, end)
+            outline_x = np.concatenate([px[stretch], px[stretch][::-1]])
+            outline_y = np.concatenate([high[stretch], low[stretch][::-1]])
+            shapes.append(line(outline_x, y(outline_y)) + "z")
+    return f'<path class="band" d="{"".join(shapes)}"/>' if shapes else ""
 
 
 def gaps(x: Floats, least: float) -> NDArray[np.bool_]:

@@ -152,11 +152,11 @@ def _thresholds(axes: Axes) -> list[str]:
     distance = axes.y.at(axes.anomaly) - axes.y.at(axes.on)
     # The label of the anomaly threshold stands inside the plot, those of the evidence outside, and
     # those two keep apart.
-    apart = max(11.0 - (axes.y.at(axes.off) - axes.y.at(axes.on)), 0.0) / 2.0
+    label_shift = max(11.0 - (axes.y.at(axes.off) - axes.y.at(axes.on)), 0.0) / 2.0
     for css, value, text, x, dy in (
         ("anomaly-line", axes.anomaly, "anomaly", LEFT + 4, 10.0 if 0 < distance < 15 else -3.0),
-        ("on-line", axes.on, "fires", RIGHT + 5, 3.5 - apart),
-        ("off-line", axes.off, "resolves", RIGHT + 5, 3.5 + apart),
+        ("on-line", axes.on, "fires", RIGHT + 5, 3.5 - label_shift),
+        ("off-line", axes.off, "resolves", RIGHT + 5, 3.5 + label_shift),
     ):
         y = axes.y.at(value)
         out.append(

@@ -229,7 +229,7 @@ class RecordSource:
         decoder = StreamDecoder(self._input, channels, is_rekeyed=self._is_rekeyed)
         refused: Counter[Reason] = Counter()
         example, count, rows, partial = "", 0, 0, 0
-        keys, others = set[bytes](), set[bytes]()
+        keys, other_keys = set[bytes](), set[bytes]()
         records = spool.by_time() if decoder.rekeys else spool.by_partition()
         for batch in _batches(records):
             decoded = decoder.decode(batch)
@@ -239,9 +239,9 @@ class RecordSource:
                 if refusal.reason is not Reason.NO_CHANNELS:
                     example = example or refusal.detail
             if self._reading.only:
-                others.update(islice(decoded.keys, _OTHERS))
-                wanted = [key in self._reading.only for key in decoded.keys]
-                decoded = picked(decoded, np.array(wanted, dtype=np.bool_))
+                other_keys.update(islice(decoded.keys, _OTHERS))
+                is_asked = [key in self._reading.only for key in decoded.keys]
+                decoded = picked(decoded, np.array(is_asked, dtype=np.bool_))
             if self._reading.keys:
                 decoded = picked(decoded, self._sample.choose(decoded.keys))
             merged = together(decoded)
@@ -258,18 +258,18 @@ class RecordSource:
         self.remarks += self._sample.remarks(self.name)
         if self._fixed_channels():
             self.remarks += unknown_channels(self.name, self._found(spool), channels)
-        if not rows and others:
-            raise DataError(self._lacks_keys(others))
+        if not rows and other_keys:
+            raise DataError(self._lacks_keys(other_keys))
         if not rows:
             raise DataError(self._unusable(spool, channels, refused, example))
 
-    def _lacks_keys(self, others: set[bytes]) -> str:
+    def _lacks_keys(self, other_keys: set[bytes]) -> str:
         """Return the sentence for records of other keys only."""
-        some = ", ".join(key_text(key) for key in sorted(others)[:5])
-        wanted = ", ".join(key_text(key) for key in sorted(self._reading.only))
+        examples = ", ".join(key_text(key) for key in sorted(other_keys)[:5])
+        asked_keys = ", ".join(key_text(key) for key in sorted(self._reading.only))
         return (
             f"{self.name} has no record of this key{self._when()}. Expected one of its keys, such "
-            f"as {some}. Received: {wanted}."
+            f"as {examples}. Received: {asked_keys}."
         )
 
     def _found(self, spool: RecordSpool) -> list[str]:

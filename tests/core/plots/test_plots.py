@@ -146,6 +146,18 @@ def test_shares_over_time_are_weighted_by_severity() -> None:
     assert cells.argmax(axis=0).tolist() == [3] * 240
 
 
+def test_rows_without_shares_are_left_out() -> None:
+    contribution = ROWS_OF_KEY.contribution.copy()
+    contribution[~ROWS_OF_KEY.firing] = np.nan
+    rows = replace(ROWS_OF_KEY, contribution=contribution)
+    panel = plots.contributions(rows).axes[0]
+    (mesh,) = [c for c in panel.collections if isinstance(c, QuadMesh)]
+    assert np.asarray(mesh.get_array()).max() == pytest.approx(3.6, rel=1e-6)
+    assert [panel.get_ylabel() for panel in plots.series(rows, most=1).axes] == ["net"]
+    with pytest.raises(ValueError, match=r"The row has no shares.*at=0"):
+        plots.contributions(rows, 0)
+
+
 def test_activations_are_a_row_a_neuron_by_layer() -> None:
     cell = nn.AutoNCP(NEURONS, 3, seed=2).build(2)
     rows = ROWS_OF_KEY.between(BEGIN_US, BEGIN_US + 100 * 10_000_000)

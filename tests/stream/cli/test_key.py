@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from stream.cli import main
+from stream.cli.key import notes_of
+from stream.cli.key_replay import KeyReplay
 from stream.cli.key_summary import next_band
+from stream.control import ControlSet, Document, Rule
 from tests.stream.report import small
 
 
@@ -56,6 +59,25 @@ def test_the_page_has_the_triggers_of_the_backtest(folder: Path, tmp_path: Path)
     own = {e.id for e in triggers if json.loads(e.body)["labels"]["alertname"] != "EmberKeyStale"}
     assert _ids(text, b"web-1") == own
     assert own
+
+
+def test_documents_about_the_key_are_named() -> None:
+    rules = ControlSet.of(
+        Document(
+            name=name, author="alice", reason="backups", time="2026-01-01T00:00:00Z", body=body
+        )
+        for name, body in (
+            ("disk", Rule(keys=("web-*",), ignore=True)),
+            ("db", Rule(keys=("db-*",), ignore=True)),
+        )
+    )
+    result, rows = small.key_result(small.FAULTY), small.key_result(small.FAULTY).scores[0].details
+    assert rows is not None
+    replay = KeyReplay(result, small.model(), rows, 0, 1, "telemetry", rules, "kafka:telemetry")
+    assert notes_of(replay, small.FAULTY) == [
+        ("Records", "kafka:telemetry"),
+        ("Documents about it", "rule/disk of alice: backups"),
+    ]
 
 
 def test_hostile_keys_are_text(folder: Path, tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 
 from stream.report._facts import gather
+from stream.report._moments import small_multiples
+from stream.report._words import TimeFormat
 from tests.stream.report import small
 
 
@@ -53,3 +58,24 @@ def test_counts_are_those_of_the_figures() -> None:
         faulty.false,
     )
     assert np.isclose(row["delay_records"], np.nanmean(faulty.delays))
+
+
+def test_moments_draw_the_band_of_each_row() -> None:
+    """Without rows in detail the band is the key's range in training, the same all the time."""
+    result = small.key_result(small.FAULTY)
+    scores = result.scores[0]
+    rows = scores.details
+    assert rows is not None
+    band = np.sin(np.arange(len(rows)) / 5.0)[:, None] + np.zeros(3)
+    moving = replace(rows, lower=rows.value - 2.0 + band, upper=rows.value + 2.0 + band)
+    shapes = []
+    for details in (moving, None):
+        one_key = replace(result, scores=[replace(scores, details=details)])
+        facts = gather(one_key, small.model())[0]
+        drawing = small_multiples(facts, one_key, small.model(), TimeFormat())
+        shapes.append(re.findall(r'class="band" d="([^"]+)"', drawing))
+    assert len(shapes[0]) == len(shapes[1]) > 0
+    for of_rows, flat in zip(*shapes, strict=True):
+        assert of_rows.count(" ") > 50
+        assert flat.count("M") == 1
+        assert flat.count(" ") < 10

@@ -135,3 +135,47 @@ def test_changed_thresholds_are_a_curve() -> None:
     threshold = rows.threshold.copy()
     threshold[211:] -= 1.0
     assert 'class="on-curve"' in _page(rows=replace(rows, threshold=threshold))
+
+
+def test_many_channels_and_rows_stay_small() -> None:
+    rows, count, n = _rows(), 71, 30_011
+    rng = np.random.default_rng(5)
+    wide = {
+        name: rng.standard_normal((n, count))
+        for name in ("value", "usual", "lower", "upper", "contribution")
+    }
+    wide["upper"] = wide["lower"] + 1.0
+    wide["contribution"] = np.abs(wide["contribution"])
+    time_us = int(rows.time_us[0]) + np.arange(n, dtype=np.int64) * SECOND_US
+    columns = {
+        name: np.resize(getattr(rows, name), n)
+        for name in ("score", "severity", "evidence", "threshold", "firing", "anomaly", "trigger")
+    }
+    large = DetailedScores(
+        tuple(f"channel {i}" for i in range(count)),
+        [small.FAULTY] * n,
+        np.arange(n),
+        time_us,
+        **columns,
+        **wide,
+    )
+    result = small.key_result(small.FAULTY)
+    scores = result.scores[0]
+    long = replace(
+        scores,
+        time_us=time_us,
+        probability=np.resize(scores.probability, n),
+        details=None,
+        **{name: column for name, column in columns.items() if name != "threshold"},
+    )
+    page = render_key(
+        replace(result, scores=[long], events=[]),
+        small.model(),
+        large,
+        begin_us=int(time_us[0]),
+        end_us=int(time_us[-1]),
+    )
+    assert len(page) < 3_000_000
+    text = " ".join(_Reader(page).text)
+    assert "52 more channels" in text
+    assert "7 channels with smaller parts are not drawn." in text

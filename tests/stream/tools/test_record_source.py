@@ -377,3 +377,15 @@ def test_a_backtest_asks_for_the_channels_of_the_model(tmp_path: Path) -> None:
     none = RecordReading(channels=("gone",))
     with pytest.raises(DataError, match=r"none of the model's channels. Expected some of: gone."):
         read_data([dump(tmp_path, payloads)], DataOptions(), lambda: known, none)
+
+
+def test_only_the_records_of_a_key_are_read(tmp_path: Path) -> None:
+    known = settings(codec="influx", key="tags.host")
+    address = dump(tmp_path, lines(7))
+    reading = RecordReading(only=frozenset((b"web-1",)))
+    data = read_data([address], DataOptions(), lambda: known, reading)
+    assert data.keys == (b"web-1",)
+    assert data.tables[0].values[:, 0].tolist() == [1.0, 3.0, 5.0]
+    reading = RecordReading(only=frozenset((b"db-1",)))
+    with pytest.raises(DataError, match=r"no record of this key.*such as web-0, web-1.*db-1"):
+        read_data([address], DataOptions(), lambda: known, reading)
