@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Pipeline
+from ember_core.pipeline import PackedRows, Pipeline, follow_bands
 from stream.engine.state.table import Store
 from stream.key_patterns import KeyPatterns
 
@@ -60,7 +60,9 @@ class ScoreDetails:
             keys = [keys[i] for i in wanted.tolist()]
         index = scored.index[order]
         values = rows.values[index]
-        band = self._pipeline.usual_band(observation, index, values)
+        usual = self._pipeline.usual_rows(observation, index, values)
+        learns = ~scored.in_episode[order]
+        band = usual.band(self._bounds(batch, key_row, usual.departures, learns))
         shares = channel_shares(self._pipeline, observation, index, decision, order)
         fires, resolves = decision.fires[order], decision.resolves[order]
         return DetailedScores(
@@ -81,6 +83,29 @@ class ScoreDetails:
             upper=band.upper,
             contribution=shares.astype(np.float32),
         )
+
+    def _bounds(
+        self,
+        batch: StepBatch,
+        key_row: NDArray[np.int64],
+        departures: NDArray[np.float32],
+        learns: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """Return the band of each row, `(n, 2, C)`, and let the keys' bands go on with the rows.
+
+        Args:
+            batch: The batch; its keys' bands are written to.
+            key_row: Row of the batch's `keys` of each row, `(n,)`.
+            departures: Departures of the rows, `(n, C)`.
+            learns: False for rows that move no bound, `(n,)`.
+        """
+        packed, key_index, order = PackedRows.of(key_row)
+        bands = np.ascontiguousarray(batch.keys.fields["band"][key_index])
+        of_rows, after = follow_bands(packed, bands, departures[order], learns[order])
+        batch.keys.fields["band"][key_index] = after
+        bounds = np.empty_like(of_rows)
+        bounds[order] = of_rows
+        return bounds
 
     def _thresholds(
         self,

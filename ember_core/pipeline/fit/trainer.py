@@ -12,6 +12,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.pipeline.arguments import require_positive
+from ember_core.pipeline.bands import Bands, band_of, bands_of
 from ember_core.pipeline.civil import CivilCalendar
 from ember_core.pipeline.drift import SMALLEST, Drift
 from ember_core.pipeline.fleet import FleetModel
@@ -134,6 +135,7 @@ class PipelineTrainer:
         self._expected: list[Any] = []
         self._channels, self._unseen = dict[str, Any](), dict[str, Any]()
         self._prior: State = {}
+        self._bands: Bands | None = None
 
     def fit_scales(self) -> ScalesFit:
         """Fit the scales of every key's channels and of a key never seen, and find the periods.
@@ -160,6 +162,7 @@ class PipelineTrainer:
             residuals, self._expected = channel_fit.residuals, channel_fit.expected
             self.pipeline.channels, self._channels = channel_fit.stage, channel_fit.report
             self._prior = {name: value[0] for name, value in channel_fit.prior.items()}
+            self._bands = channel_fit.bands
             scales = fit_scales(residuals, config.channels) | channel_fit.first
         key_state = self.pipeline.initial_state(len(self.series))
         for name, value in scales.items():
@@ -172,6 +175,8 @@ class PipelineTrainer:
             row_count = len(self.series[k].time_us)
             var = row_count * key_state["norm_var"][k] + prior.rows * prior.var
             key_state["norm_var"][k] = var / (row_count + prior.rows)
+        if self._bands is None:
+            self._bands = self._joint_bands(key_state)
         self._pace = Pace(config.periods_seconds, float(np.median(key_state["interval"])))
         if self.pipeline.drift is not None:
             self._fit_drift(residuals, key_state)
@@ -179,6 +184,14 @@ class PipelineTrainer:
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
         self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods, residuals)
         return self._scales
+
+    def _joint_bands(self, key_state: State) -> Bands:
+        """Return the bands of keys around their means, where channels have no evidence."""
+        scale, bands = self.pipeline.normaliser.scale(key_state), []
+        for k, s in enumerate(self.series):
+            departures = (s.values - key_state["norm_mean"][k]) / scale[k]
+            bands.append(band_of(departures[~self._marks.rows[k]]))
+        return bands_of(bands, scale.shape[1])
 
     @ops.default_backend("numpy")
     def _fit_drift(self, residuals: Sequence[Series], key_state: State) -> None:
@@ -456,6 +469,7 @@ class PipelineTrainer:
         key_state, new_state = self._scales.first, self._tail.new_state
         model = FleetModel(self.pipeline, keys, key_state, new_state, report)
         model.pauses = pauses_in([s.time_us for s in self.series])
+        model.bands = self._bands
         return model.to(backend=self._backend)
 
     def _thresholds(self) -> dict[str, Any]:
