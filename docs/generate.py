@@ -36,6 +36,7 @@ from stream.engine.state.layout import (
 from stream.observe import (
     WORKER_UP,
     BridgeMetrics,
+    ConsoleMetrics,
     IncidentMetrics,
     Metrics,
     MetricSet,
@@ -233,6 +234,7 @@ PARTS = {
     "metrics": lambda: metrics(Metrics(["telemetry"])),
     "host-metrics": host_metrics,
     "bridge-metrics": lambda: metrics(BridgeMetrics(OUTCOMES, RESULTS)),
+    "console-metrics": lambda: metrics(ConsoleMetrics(process=False)),
     "incident-metrics": lambda: metrics(IncidentMetrics(OUTCOMES, RESULTS), "ember_incidents_"),
     "remote-write-metrics": lambda: metrics(RemoteWriteMetrics(READ, SAMPLE_OUTCOMES, RESULTS)),
     "library": lambda: library_page.page(library_page.kept()),

@@ -210,7 +210,7 @@ class ControlAnswer(msgspec.Struct):
 
 
 class Undo(msgspec.Struct):
-    """Request that restores what was before a write."""
+    """Request that takes a write back."""
 
     method: str
     path: str
@@ -318,6 +318,6 @@ class WhatIfAnswer(msgspec.Struct):
 
 
 class CancelAnswer(msgspec.Struct):
-    """Whether there was a replay to cancel."""
+    """End of a replay, if one ran."""
 
     cancelled: bool

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+
+from stream.observe import ConsoleMetrics
 
 from . import network, reading, what_if, writing
 from .answers import ErrorAnswer
@@ -51,12 +55,32 @@ def make_app(console: Console, more: Sequence[Endpoint] = ()) -> Starlette:
         is_ready = console.reading.phase == "running"
         return PlainTextResponse(console.reading.phase, 200 if is_ready else 503)
 
+    metrics = ConsoleMetrics()
+
+    def render_metrics() -> bytes:
+        with console.store.locked() as store:
+            scores = store.scores
+            metrics.state(
+                size=store.nbytes,
+                keys=len(store.table),
+                lag=console.reading.lag,
+                invalid=console.reading.invalid,
+                read=scores.taken,
+                dropped=scores.dropped,
+                late=scores.late,
+            )
+        return metrics.render()
+
+    async def get_metrics(request: Request) -> Response:
+        return Response(await run_in_threadpool(render_metrics), media_type=CONTENT_TYPE_LATEST)
+
     routes: list[BaseRoute] = [
         *(endpoint.route(console) for endpoint in api),
         Route("/api/stream", live.stream),
         Route("/api/openapi.json", openapi_document),
         Route("/healthz", _alive),
         Route("/readyz", ready),
+        Route("/metrics", get_metrics),
         Mount("/static", StaticFiles(directory=STATIC)),
         *(Route(path, _page) for path in _PAGES),
     ]

@@ -13,7 +13,7 @@ from stream.settings import Settings
 
 from .answers import ConsoleHealth
 from .guard import Guard
-from .network import ActivationCache, Models
+from .models import ActivationCache, Models
 from .replay import Replayer
 from .store import Store
 from .workers import Workers
@@ -38,11 +38,13 @@ class Reading:
         lag: Records that are not read yet.
         phase: What it is about.
         trouble: Reason why something cannot be read; empty when all can.
+        invalid: Records that could not be used.
     """
 
     lag: int = 0
     phase: str = "starting"
     trouble: str = ""
+    invalid: int = 0
 
 
 @dataclass

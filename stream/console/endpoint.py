@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -18,11 +18,9 @@ from stream.errors import UserError
 from stream.kafka.control_topic.publisher import OutdatedError
 
 from .answers import ErrorAnswer
+from .console import Console
 from .guard import RefusedError
 from .views import NotKnownError
-
-if TYPE_CHECKING:
-    from .console import Console
 
 MOST_BODY_BYTES: Final = 262_144
 

@@ -108,8 +108,8 @@ class Guard:
         origin = request.headers.get("origin", "")
         if origin and urllib.parse.urlsplit(origin).netloc != request.headers.get("host", ""):
             raise RefusedError("Another site sent this write. Send it from the console.", 403)
-        given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self.csrf_of(user).encode()):
+        csrf_token = request.headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
+        if not hmac.compare_digest(csrf_token, self.csrf_of(user).encode()):
             raise RefusedError(
                 f"The write has no valid {CSRF_HEADER}. Expected `csrf` of /api/status. Received: "
                 "another. Ask for it again: a restart makes a new one.",

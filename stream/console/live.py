@@ -54,7 +54,7 @@ class Live:
 
     def step(self, phase: str, share: float) -> None:
         """Tell all clients of the progress of a replay, from any thread."""
-        self._tell(_message("replay", {"phase": phase, "share": round(share, 3)}))
+        self._send(_message("replay", {"phase": phase, "share": round(share, 3)}))
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         client: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WAITING + 1)
@@ -106,9 +106,9 @@ class Live:
                 answer = views.episode_answer(store, subject)
             elif subject is not None:
                 answer = views.incident_answer(subject)
-        self._tell(_message(kind, answer))
+        self._send(_message(kind, answer))
 
-    def _tell(self, message: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         if self._loop is not None:
             for client in list(self._clients):
                 self._loop.call_soon_threadsafe(_put, client, message)

@@ -36,13 +36,13 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             endpoint, answer, query, components
         )
     queries = {endpoint.query.__name__ for endpoint in endpoints if endpoint.method != "POST"}
-    kept = {name: schema for name, schema in components.items() if name not in queries}
+    body_schemas = {name: schema for name, schema in components.items() if name not in queries}
     return {
         "openapi": "3.1.0",
         "info": {"title": "ember console", "version": version()},
         "paths": paths,
         "components": {
-            "schemas": kept,
+            "schemas": body_schemas,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

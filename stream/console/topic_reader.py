@@ -40,12 +40,9 @@ class TopicReader:
 
     Args:
         settings: Settings of the service.
-        store: Store that takes what is read.
+        store: Store that takes the records.
         state: State of the reading, for health.
         clock: Wall clock, seconds since the epoch.
-
-    Attributes:
-        invalid: Records that could not be used.
     """
 
     def __init__(
@@ -64,7 +61,6 @@ class TopicReader:
         self._next_refresh = 0.0
         self._oldest_ms = 0
         self._is_logged = self._has_control = False
-        self.invalid = 0
 
     def run(self, stop: threading.Event) -> None:
         """Read until an event is set.
@@ -141,8 +137,10 @@ class TopicReader:
             )
             for tp, position in searched.items():
                 # A partition that was read before, until the connection was lost, goes on there.
-                known = self._positions.get(tp)
-                starts.append(TopicPartition(*tp, position if known is None else known))
+                last_position = self._positions.get(tp)
+                starts.append(
+                    TopicPartition(*tp, position if last_position is None else last_position)
+                )
         for topic in new.keys() - by_time.keys():
             self._catalogue = ControlCatalogue()  # compacted: documents of any age are in force
             starts.append(TopicPartition(topic, 0, OFFSET_BEGINNING))
@@ -168,7 +166,7 @@ class TopicReader:
                 self._catalogue.take(offset, message.key(), message.value())
                 is_changed = True
             elif message.timestamp()[1] >= self._oldest_ms and not self._take_one(source, message):
-                self.invalid += 1
+                self._state.invalid += 1
         if is_changed or not self._has_control:
             self._tell_control()
         self._note_phase()

@@ -44,8 +44,8 @@ def chosen_keys(store: Store, pattern: str, channel: str, firing: bool | None) -
     if pattern not in ("", "*"):
         if not any(letter in pattern for letter in "*?["):
             pattern = f"*{pattern}*"
-        matches = re.compile(translate(pattern[:_LONG_PATTERN]), re.IGNORECASE).match
-        keep &= np.fromiter((matches(t) is not None for t in table.texts), np.bool_, len(table))
+        fits = re.compile(translate(pattern[:_LONG_PATTERN]), re.IGNORECASE).match
+        keep &= np.fromiter((fits(t) is not None for t in table.texts), np.bool_, len(table))
     if channel:
         number = table.find_channel(channel)
         keep &= table.leader[: len(table)] == (-2 if number is None else number)
@@ -136,15 +136,15 @@ def fleet_answer(
     end_us = (store.scores.last_us // step_us + 1) * step_us
     begin_us = end_us - columns * step_us
     numbers = sorted_keys(store, chosen_keys(store, pattern, channel, None), sort)
-    shown = numbers[offset : offset + limit]
-    cells = store.scores.cells(begin_us, step_us, columns, shown.astype(np.int32))
+    page = numbers[offset : offset + limit]
+    cells = store.scores.cells(begin_us, step_us, columns, page.astype(np.int32))
     return answers.FleetAnswer(
         begin_us=begin_us,
         step_us=step_us,
         columns=columns,
         total=len(numbers),
-        keys=[store.table.texts[n] for n in shown.tolist()],
-        firing=firing_flags(store)[shown].astype(int).tolist(),
+        keys=[store.table.texts[n] for n in page.tolist()],
+        firing=firing_flags(store)[page].astype(int).tolist(),
         cells=base64.b64encode(np.ascontiguousarray(cells).tobytes()).decode(),
     )
 
@@ -152,11 +152,11 @@ def fleet_answer(
 def _row_interval_us(store: Store) -> int:
     """Return the usual time between two rows of a key, microseconds; 0 where it is unknown."""
     table = store.table
-    several = np.flatnonzero(table.rows[: len(table)] > 1)
-    if not len(several):
+    numbers = np.flatnonzero(table.rows[: len(table)] > 1)
+    if not len(numbers):
         return 0
-    spans = table.last_us[several] - table.first_us[several]
-    return int(np.median(spans // (table.rows[several] - 1)))
+    spans = table.last_us[numbers] - table.first_us[numbers]
+    return int(np.median(spans // (table.rows[numbers] - 1)))
 
 
 def key_answer(store: Store, text: str) -> answers.KeyAnswer:
@@ -175,8 +175,8 @@ def key_answer(store: Store, text: str) -> answers.KeyAnswer:
         last_us=int(table.last_us[number]),
         rows=int(table.rows[number]),
         firing=bool(firing_flags(store)[number]),
-        episodes=[episode_answer(store, each) for each in store.episodes.of_key(text)],
-        documents=[document_answer(each) for each in store.documents.of_key(text)],
+        episodes=[episode_answer(store, episode) for episode in store.episodes.of_key(text)],
+        documents=[document_answer(document) for document in store.documents.of_key(text)],
         partition=int(table.partition[number]),
     )
 
@@ -205,20 +205,20 @@ def series_answer(
             f"There is no such channel. Expected some of {', '.join(series.channels) or 'none'}. "
             f"Received: channels={unknown[0]!r}."
         )
-    shown = series.points
-    wanted = [name for name in series.channels if not channels or name in channels]
+    rows = series.points
+    names = [name for name in series.channels if not channels or name in channels]
     return answers.SeriesAnswer(
         key=store.table.texts[number],
         begin_us=begin_us,
         end_us=end_us,
         step_us=series.step_us,
-        time_us=shown.time_us.tolist(),
-        score=numbers_of(shown.score),
-        severity=numbers_of(shown.severity),
-        evidence=numbers_of(shown.evidence),
-        threshold=numbers_of(shown.threshold),
-        firing=shown.firing.astype(int).tolist(),
-        channels={name: _channel(series, name) for name in wanted},
+        time_us=rows.time_us.tolist(),
+        score=numbers_of(rows.score),
+        severity=numbers_of(rows.severity),
+        evidence=numbers_of(rows.evidence),
+        threshold=numbers_of(rows.threshold),
+        firing=rows.firing.astype(int).tolist(),
+        channels={name: _channel(series, name) for name in names},
     )
 
 
@@ -235,34 +235,34 @@ def events_answer(
         limit: Largest number of events.
         before_us: Only events that begin before this time.
     """
-    found: list[tuple[int, Episode | IncidentBody]] = []
+    matches: list[tuple[int, Episode | IncidentBody]] = []
     episodes = [*store.episodes.episodes()] if "trigger" in kinds else []
     episodes += [*store.episodes.anomalies()] if "anomaly" in kinds else []
     for episode in episodes:
         is_of_it = key in ("", episode.key) and status in ("", _status(episode))
         if is_of_it and episode.starts_us < before_us:
-            found.append((episode.starts_us, episode))
+            matches.append((episode.starts_us, episode))
     if "incident" in kinds:
         for incident in store.incidents.newest_first():
             starts_us = parse_time(incident.starts_at)
             is_of_key = not key or any(member.key == key for member in incident.members)
             is_of_it = is_of_key and status in ("", _incident_status(incident))
             if is_of_it and starts_us < before_us:
-                found.append((starts_us, incident))
-    found.sort(key=lambda event: -event[0])
-    shown = found[:limit]
+                matches.append((starts_us, incident))
+    matches.sort(key=lambda event: -event[0])
+    page = matches[:limit]
     # A page ends between two times, so that the next one begins where it ends.
-    while len(shown) < len(found) and found[len(shown)][0] == shown[-1][0]:
-        shown.append(found[len(shown)])
+    while len(page) < len(matches) and matches[len(page)][0] == page[-1][0]:
+        page.append(matches[len(page)])
     return answers.EventsAnswer(
-        events=[_event(store, event) for _, event in shown],
-        next_us=shown[-1][0] if len(shown) < len(found) else None,
+        events=[_event(store, event) for _, event in page],
+        next_us=page[-1][0] if len(page) < len(matches) else None,
     )
 
 
 def incidents_answer(store: Store, status: str, limit: int) -> answers.IncidentsAnswer:
     """Return incidents, the newest first."""
-    incidents = [incident_answer(each) for each in store.incidents.newest_first()]
+    incidents = [incident_answer(incident) for incident in store.incidents.newest_first()]
     return answers.IncidentsAnswer([i for i in incidents if status in ("", i.status)][:limit])
 
 
@@ -357,15 +357,15 @@ def numbers_of(column: NDArray[Any]) -> list[float | None]:
 
 
 def _channel(series: Series, name: str) -> answers.ChannelSeries:
-    place, points = series.channels.index(name), series.points
+    index, points = series.channels.index(name), series.points
     return answers.ChannelSeries(
-        value=numbers_of(points.value[:, place]),
-        usual=numbers_of(points.usual[:, place]),
-        lower=numbers_of(points.lower[:, place]),
-        upper=numbers_of(points.upper[:, place]),
-        contribution=numbers_of(points.contribution[:, place]),
-        value_min=numbers_of(points.low[:, place]),
-        value_max=numbers_of(points.high[:, place]),
+        value=numbers_of(points.value[:, index]),
+        usual=numbers_of(points.usual[:, index]),
+        lower=numbers_of(points.lower[:, index]),
+        upper=numbers_of(points.upper[:, index]),
+        contribution=numbers_of(points.contribution[:, index]),
+        value_min=numbers_of(points.low[:, index]),
+        value_max=numbers_of(points.high[:, index]),
     )
 
 

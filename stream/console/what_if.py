@@ -1,4 +1,4 @@
-"""What-if endpoints: a change of budget, rules or evidence, tried on the records of the topic."""
+"""Endpoints of what-if questions: a change of budget, rules or evidence, tried on the topic."""
 
 from __future__ import annotations
 

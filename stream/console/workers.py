@@ -78,20 +78,20 @@ class Workers:
     def _ask(self, url: str) -> tuple[WorkerHealth, dict[str, Any] | None]:
         worker = WorkerHealth(address=url)
         try:
-            about = msgspec.json.decode(self._get(f"{url}/info"))
+            info = msgspec.json.decode(self._get(f"{url}/info"))
             text = self._get(f"{url}/metrics").decode("utf-8", "replace")
             totals, phase = _totals(text)
         except (OSError, HTTPException, ValueError) as error:
             worker.error = f"No answer: {getattr(error, 'reason', error)}"
             return worker, None
-        if not isinstance(about, dict) or "partitions" not in about:
+        if not isinstance(info, dict) or "partitions" not in info:
             worker.error = "It is no worker of Ember: its /info is another"
             return worker, None
         worker.phase = phase
         worker.lag = int(totals.get("ember_consumer_lag_records", 0))
         self._count(worker, totals)
-        worker.partitions = len(about["partitions"])
-        model = about.get("model")
+        worker.partitions = len(info["partitions"])
+        model = info.get("model")
         if isinstance(model, Mapping):
             worker.model = f"{model.get('name')} {model.get('version')}"
         worker.candidate = self._candidate(url)

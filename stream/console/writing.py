@@ -73,7 +73,7 @@ def acknowledge(call: Call) -> answers.WriteAnswer:
     query: requests.AcknowledgeBody = call.query
     with call.console.store.locked() as store:
         is_known = store.episodes.find(query.event) is not None
-        is_known |= any(each.id == query.event for each in store.incidents.newest_first())
+        is_known |= any(incident.id == query.event for incident in store.incidents.newest_first())
     if not is_known:
         raise NotKnownError(_no_event(query.event))
     body = Acknowledgement(event=query.event, note=query.note)
@@ -89,8 +89,8 @@ def silence(call: Call) -> answers.WriteAnswer:
             f"the epoch. Received: until_us={query.until_us}.",
             400,
         )
-    until = rfc3339(query.until_us)
-    body = Silence(until=until, keys=tuple(query.keys), channels=tuple(query.channels))
+    end = rfc3339(query.until_us)
+    body = Silence(until=end, keys=tuple(query.keys), channels=tuple(query.channels))
     return _written(call, _document(call, f"silence-{secrets.token_hex(4)}", body, query.reason))
 
 
@@ -102,7 +102,7 @@ def _document(
 
 
 def _written(call: Call, document: Document) -> answers.WriteAnswer:
-    """Write a document, and return the way back to what was before."""
+    """Write a document, and return the request that takes it back."""
     document.checked()
     with call.console.store.locked() as store:
         former = store.documents.control.find(document.key)

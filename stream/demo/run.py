@@ -136,8 +136,8 @@ def demo(
         try:
             with contextlib.ExitStack() as stack:
                 if options.console:
-                    beside = console_beside(config, live.orders, live.inject, live.kill_worker)
-                    report_step(f"Console: {stack.enter_context(beside)}")
+                    console = console_beside(config, live.orders, live.inject, live.kill_worker)
+                    report_step(f"Console: {stack.enter_context(console)}")
                 live.play()
             live.worker.request_stop()
             return make_report(scenario, live.run_data(training_seconds))
@@ -216,17 +216,17 @@ class _Live:
         Raises:
             UserError: If the other one does not catch up.
         """
-        killed_pid, began = self.worker.pid, time.monotonic()
+        killed_pid, started_at = self.worker.pid, time.monotonic()
         self.worker.kill()
         self.worker = DemoWorker(self._config)
         while self._link.lag() > 0:
             self.worker.check()
-            if time.monotonic() - began > _RECOVERY_SECONDS:
+            if time.monotonic() - started_at > _RECOVERY_SECONDS:
                 raise UserError("The worker has not caught up after its kill.")
             self._link.listen(self._clock(), 0.05)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started_at
         state = compare_state(Settings.load(self._config))
-        self._began += time.monotonic() - began  # the stream goes on where it stood
+        self._began += time.monotonic() - started_at  # the stream goes on where it stood
         return RecoveryAnswer(
             killed_pid=killed_pid,
             pid=self.worker.pid,

@@ -80,8 +80,8 @@ class Scenario:
     def play(self, rows: int) -> Rows:
         """Return the next live rows; fewer at the end."""
         first = self.fleet.row
-        rest = rows if self.goes_on else self.live_rows - self.played
-        times, healthy = self.fleet.history(min(rows, rest))
+        most = rows if self.goes_on else self.live_rows - self.played
+        times, healthy = self.fleet.history(min(rows, most))
         values, sent = self._injector.apply(first, healthy)
         values = np.round(values, DIGITS)
         if self.played <= self.live_rows:  # it keeps what it is fed
@@ -99,16 +99,16 @@ class Scenario:
             UserError: If there is no such machine, or none without a fault.
         """
         faulty = {fault.name for fault in self.faults if fault.end + GRACE_ROWS > self.fleet.row}
-        healthy = [each for each in self.fleet.names if each not in faulty]
+        healthy = [machine for machine in self.fleet.names if machine not in faulty]
         if name and name not in healthy:
             state = "has a fault already" if name in faulty else "is no machine of the demo"
             raise UserError(f"Machine {name!r} {state}. Choose another one.", exit_code=2)
         if not healthy:
             raise UserError("All machines have a fault. Wait for the end of one.", exit_code=2)
         rng = np.random.default_rng([self.fleet.seed, 3, self.fleet.row, len(self.faults)])
-        chosen = name or str(rng.choice(healthy))
-        key = self.fleet.names.index(chosen)
-        fault = draw_fault(rng, kind, key, chosen, self.fleet.row)
+        machine_name = name or str(rng.choice(healthy))
+        key = self.fleet.names.index(machine_name)
+        fault = draw_fault(rng, kind, key, machine_name, self.fleet.row)
         self.faults.append(fault)
         self._injector.add(fault)
         return fault

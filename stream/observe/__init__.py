@@ -5,6 +5,7 @@
 
 from ._bridge_metrics import BridgeMetrics as BridgeMetrics
 from ._bridge_metrics import IncidentMetrics as IncidentMetrics
+from ._console_metrics import ConsoleMetrics as ConsoleMetrics
 from ._mask import in_text as in_text
 from ._metric_set import MetricSet as MetricSet
 from ._remote_write_metrics import RemoteWriteMetrics as RemoteWriteMetrics
@@ -28,6 +29,7 @@ __all__ = [
     "BridgeHealth",
     "BridgeMetrics",
     "Check",
+    "ConsoleMetrics",
     "Health",
     "HostMetrics",
     "HttpServer",

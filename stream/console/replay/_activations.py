@@ -72,20 +72,20 @@ def states_of(
         part = slice(begin, begin + _BLOCK)
         count = len(time_us[part])
         observation = pipeline.observe(state, values[part], time_us[part], PackedRows([1] * count))
-        ahead = liquid.ahead(observation.basis)[:, :channels] + observation.slow
-        forecast_parts.append(pipeline.normaliser.restore(observation.moments, ahead))
+        forecast = liquid.ahead(observation.basis)[:, :channels] + observation.slow
+        forecast_parts.append(pipeline.normaliser.restore(observation.moments, forecast))
         basis_parts.append(observation.basis)
         state = state | observation.state
     width = liquid.hidden + channels + liquid.n_clock
     basis = np.concatenate([np.zeros((0, width), np.float32), *basis_parts])
-    forecast = np.concatenate([np.zeros((0, channels)), *forecast_parts])
+    forecasts = np.concatenate([np.zeros((0, channels)), *forecast_parts])
     return {
         "channels": list(model.channels),
         "neurons": liquid.hidden,
         "inputs": width - liquid.hidden,
         "time_us": _text(time_us.astype(np.int64)),
         "basis": _text(basis.astype(np.float32)),
-        "forecast": _text(forecast.astype(np.float32)),
+        "forecast": _text(forecasts.astype(np.float32)),
     }
 
 

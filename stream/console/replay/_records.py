@@ -53,12 +53,12 @@ def read_records(
     dataset = read([f"kafka:{','.join(settings.engine_topics)}"], options, schemes=schemes)
     if not keys:
         return dataset
-    wanted = set(keys)
-    tables = tuple(table for table in dataset.tables if table.key in wanted)
+    chosen_keys = set(keys)
+    tables = tuple(table for table in dataset.tables if table.key in chosen_keys)
     if not tables:
-        some = ", ".join(key_text(key) for key in sorted(wanted)[:5])
+        names = ", ".join(key_text(key) for key in sorted(chosen_keys)[:5])
         raise UserError(
             "The input topic has no records of these keys in this time. Expected keys that have "
-            f"sent. Received: {some}. Ask for more hours."
+            f"sent. Received: {names}. Ask for more hours."
         )
     return replace(dataset, tables=tables)

@@ -31,7 +31,7 @@ def what_if(task: WhatIfTask, on_step: OnStep) -> dict[str, Any]:
     Raises:
         UserError: If model or records cannot be read.
     """
-    began = time.monotonic()
+    started_at = time.monotonic()
     model = load_models(task.settings)
     dataset = read_records(task.settings, model.sources, task.keys, task.since_ms, on_step)
     window, limits = engine_settings(task.settings)
@@ -44,15 +44,15 @@ def what_if(task: WhatIfTask, on_step: OnStep) -> dict[str, Any]:
         limits=limits,
     )
     on_step("replaying as it is", 0.0)
-    before = replay(model, control=task.control)
+    result = replay(model, control=task.control)
     on_step("replaying with the change", 0.0)
     # Read anew: settings such as the budget are applied to the model itself.
-    after = replay(load_models(task.changed), control=task.changed_control)
-    changes = compare(before.events, after.events, task.changed_control)
-    first, second = _episodes(before.events), _episodes(after.events)
+    changed_result = replay(load_models(task.changed), control=task.changed_control)
+    changes = compare(result.events, changed_result.events, task.changed_control)
+    first, second = _episodes(result.events), _episodes(changed_result.events)
     return {
-        "seconds": round(time.monotonic() - began, 3),
-        "rows": sum(len(scores.score) for scores in before.scores),
+        "seconds": round(time.monotonic() - started_at, 3),
+        "rows": sum(len(scores.score) for scores in result.scores),
         "keys": len(dataset.tables),
         "before": [_answer(episode) for episode in first.values()],
         "after": [_answer(episode) for episode in second.values()],

@@ -51,26 +51,31 @@ class _Slot(Points):
             getattr(wider, field.name)[: len(column)] = column
             setattr(self, field.name, getattr(wider, field.name))
 
-    def merge(self, places: NDArray[np.int64], newer: Points) -> None:
+    def merge(self, positions: NDArray[np.int64], newer: Points) -> None:
         """Take one bin for each of some keys.
 
         Args:
-            places: Places of the keys, `(n,)`, each once.
+            positions: Positions of the keys, `(n,)`, each once.
             newer: Their bins, in this order.
         """
         for name in ("severity", "evidence", "high"):
             column = getattr(self, name)
-            column[places] = np.fmax(column[places], getattr(newer, name))
-        self.low[places] = np.fmin(self.low[places], newer.low)
-        self.firing[places] |= newer.firing
-        is_newest = newer.time_us >= self.time_us[places]
-        target = places[is_newest]
+            column[positions] = np.fmax(column[positions], getattr(newer, name))
+        self.low[positions] = np.fmin(self.low[positions], newer.low)
+        self.firing[positions] |= newer.firing
+        is_newest = newer.time_us >= self.time_us[positions]
+        target = positions[is_newest]
         for name in _LAST:
             getattr(self, name)[target] = getattr(newer, name)[is_newest]
 
 
 _LAST = ("time_us", "score", "threshold", "value", "usual", "lower", "upper", "contribution")
 """Columns that a bin has of its last row."""
+
+
+def with_room(keys: int) -> int:
+    """Return a capacity for some number of keys, with an eighth more for those to come."""
+    return keys + max(64, keys // 8)
 
 
 class Bins:
@@ -102,23 +107,23 @@ class Bins:
         """Number of slots."""
         return len(self._slots)
 
-    def make_room(self, keys: int) -> None:
+    def reserve(self, keys: int) -> None:
         """Let later slots have room for some number of keys."""
-        while self._capacity < keys:
-            self._capacity *= 2
+        if self._capacity < keys:
+            self._capacity = with_room(keys)
 
-    def add(self, places: NDArray[np.int64], batch: ScoreBatch) -> None:
+    def add(self, positions: NDArray[np.int64], batch: ScoreBatch) -> None:
         """Take rows.
 
         Args:
-            places: Places of the keys, `(n,)`.
+            positions: Positions of the keys, `(n,)`.
             batch: The rows.
         """
-        if not len(places):
+        if not len(positions):
             return
         slots = batch.time_us // self.step_us
         # A bin's last row is the last of its key and slot: the sort keeps the order of arrival.
-        combined = slots * self._capacity + places
+        combined = slots * self._capacity + positions
         order = np.argsort(combined, kind="stable")
         starts, lasts = groups(combined[order])
         last = order[lasts]
@@ -138,10 +143,10 @@ class Bins:
             upper=batch.upper[last],
             contribution=batch.contribution[last],
         )
-        slot_of, place_of = slots[last], places[last]
+        slot_of, position_of = slots[last], positions[last]
         for number in np.unique(slot_of).tolist():
-            chosen = slot_of == number
-            self._slot(number).merge(place_of[chosen], merged.chosen(chosen))
+            mask = slot_of == number
+            self._slot(number).merge(position_of[mask], merged.chosen(mask))
 
     def _slot(self, number: int) -> _Slot:
         slot = self._slots.get(number)
@@ -162,19 +167,19 @@ class Bins:
         number = min(self._slots)
         slot = self._slots.pop(number)
         if into is not None:
-            into.make_room(self._capacity)
-            places = np.flatnonzero(slot.time_us)
+            into.reserve(self._capacity)
+            positions = np.flatnonzero(slot.time_us)
             wider = into._slot(number * self.step_us // into.step_us)  # noqa: SLF001  # own class
-            wider.merge(places, slot.chosen(places))
+            wider.merge(positions, slot.chosen(positions))
 
-    def points(self, place: int, begin_us: int, end_us: int) -> Points:
+    def points(self, position: int, begin_us: int, end_us: int) -> Points:
         """Return the bins of a key that have rows between two times, in order of time."""
-        index = np.array([place])
+        index = np.array([position])
         parts = [
             slot.chosen(index)
             for number, slot in sorted(self._slots.items())
-            if place < len(slot.time_us)
-            and slot.time_us[place]
+            if position < len(slot.time_us)
+            and slot.time_us[position]
             and begin_us < (number + 1) * self.step_us
             and number * self.step_us < end_us
         ]

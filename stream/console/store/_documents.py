@@ -50,8 +50,8 @@ class Documents:
 
     def feedback(self, episode: Episode) -> Document | None:
         """Return the judgement of a person about an event of an episode; None without one."""
-        found = (self._feedback.get(event_id) for event_id in episode.bodies)
-        return next((document for document in found if document is not None), None)
+        documents = (self._feedback.get(event_id) for event_id in episode.bodies)
+        return next((document for document in documents if document is not None), None)
 
     def silence(self, episode: Episode, now: datetime | None = None) -> Document | None:
         """Return the silence that is for an episode now; None where none is."""
@@ -67,7 +67,7 @@ class Documents:
 
     def of_key(self, key: str) -> list[Document]:
         """Return the documents that apply to a key."""
-        return [each for each in self.control.documents if _is_of(each, key)]
+        return [document for document in self.control.documents if _is_of(document, key)]
 
 
 def _is_of(document: Document, key: str) -> bool:

@@ -130,18 +130,18 @@ class EpisodeTable:
             return self._take_anomaly(
                 Episode(kind, event_id, key, starts_us, None, {event_id: body})
             )
-        place = (key, str(body.get("fingerprint", "")), str(body["startsAt"]))
-        episode = self._episodes.get(place)
+        episode_key = (key, str(body.get("fingerprint", "")), str(body["startsAt"]))
+        episode = self._episodes.get(episode_key)
         if episode is None:
             episode = Episode(kind, event_id, key, starts_us, None, {})
-            self._episodes[place] = episode
+            self._episodes[episode_key] = episode
             self._drop_oldest()
         episode.add(event_id, body)
         self._by_event[event_id] = episode
         if episode.ends_us is None:
-            self._open[place] = episode
+            self._open[episode_key] = episode
         else:
-            self._open.pop(place, None)
+            self._open.pop(episode_key, None)
         return episode
 
     def _take_anomaly(self, anomaly: Episode) -> Episode:
@@ -155,13 +155,13 @@ class EpisodeTable:
     def _drop_oldest(self) -> None:
         """Keep the bound: the oldest resolved episode goes, else the oldest."""
         while len(self._episodes) > MOST_EPISODES:
-            place = next(
-                (place for place in self._episodes if place not in self._open),
+            episode_key = next(
+                (episode_key for episode_key in self._episodes if episode_key not in self._open),
                 next(iter(self._episodes)),
             )
-            for event_id in self._episodes.pop(place).bodies:
+            for event_id in self._episodes.pop(episode_key).bodies:
                 self._by_event.pop(event_id, None)
-            self._open.pop(place, None)
+            self._open.pop(episode_key, None)
 
     def find(self, event_id: str) -> Episode | None:
         """Return the episode or anomaly of an event; None for an unknown one."""
@@ -205,5 +205,5 @@ def _body(raw: bytes) -> dict[str, Any] | None:
     if not isinstance(body, dict) or not isinstance(body.get("labels"), dict):
         return None
     channels = body.get("top_channels") or []
-    sound = isinstance(channels, list) and all(isinstance(each, dict) for each in channels)
+    sound = isinstance(channels, list) and all(isinstance(channel, dict) for channel in channels)
     return body if sound else None

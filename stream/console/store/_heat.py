@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._bins import with_room
+
 HEAT_STEP_US: Final = 15_000_000
 """Width of a cell, microseconds. Rows come every ten seconds to a minute in most fleets."""
 NO_ROW: Final = 255
@@ -39,7 +41,7 @@ class HeatMap:
         numbers: NDArray[np.int32],
         time_us: NDArray[np.int64],
         severity: NDArray[np.float32],
-        capacity: int,
+        keys: int,
     ) -> None:
         """Take rows.
 
@@ -47,19 +49,19 @@ class HeatMap:
             numbers: Numbers of the keys, `(n,)`.
             time_us: Event times, `(n,)`.
             severity: Severities, `(n,)`; NaN before a key is scored.
-            capacity: Number of keys that a new slot has room for.
+            keys: Number of all keys.
         """
         slots = time_us // HEAT_STEP_US
         levels = cell_of(severity) + np.uint8(1)  # 255 turns to 0: no row
         for slot in np.unique(slots).tolist():
-            chosen = slots == slot
+            mask = slots == slot
             cells = self._slots.get(slot)
-            if cells is None or len(cells) < capacity:
-                wider = np.zeros(capacity, np.uint8)
+            if cells is None or len(cells) < keys:
+                wider = np.zeros(with_room(keys), np.uint8)
                 if cells is not None:
                     wider[: len(cells)] = cells
                 cells = self._slots[slot] = wider
-            np.maximum.at(cells, numbers[chosen], levels[chosen])
+            np.maximum.at(cells, numbers[mask], levels[mask])
 
     def drop_oldest(self) -> None:
         """Drop the oldest slot."""
@@ -95,8 +97,8 @@ class HeatMap:
 
 def cell_of(severity: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the levels of severities, 20 of them for each 1.0; `NO_ROW` for NaN."""
-    known = np.isfinite(severity)
-    scaled = np.rint(np.where(known, severity, 0.0) * _LEVELS_A_SEVERITY)
+    is_known = np.isfinite(severity)
+    scaled = np.rint(np.where(is_known, severity, 0.0) * _LEVELS_A_SEVERITY)
     levels: NDArray[np.uint8] = np.clip(scaled, 0, _HIGHEST).astype(np.uint8)
-    levels[~known] = NO_ROW
+    levels[~is_known] = NO_ROW
     return levels

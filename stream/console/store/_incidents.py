@@ -56,15 +56,21 @@ class IncidentTable:
 
     def newest_first(self) -> list[IncidentBody]:
         """Return the incidents, the newest first."""
-        return sorted(self._incidents.values(), key=lambda each: each.starts_at, reverse=True)
+        return sorted(
+            self._incidents.values(), key=lambda incident: incident.starts_at, reverse=True
+        )
 
     def _drop_oldest(self) -> None:
-        resolved = (i for i, each in self._incidents.items() if each.status == "resolved")
+        resolved = (
+            incident_id
+            for incident_id, incident in self._incidents.items()
+            if incident.status == "resolved"
+        )
         dropped = self._incidents.pop(next(resolved, next(iter(self._incidents))))
         for member in dropped.members:
-            place = (member.key, parse_time(member.since))
-            ids = self._by_member.get(place, [])
+            member_key = (member.key, parse_time(member.since))
+            ids = self._by_member.get(member_key, [])
             if dropped.id in ids:
                 ids.remove(dropped.id)
             if not ids:
-                self._by_member.pop(place, None)
+                self._by_member.pop(member_key, None)

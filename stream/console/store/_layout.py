@@ -39,13 +39,13 @@ class Layout:
         self.fine = Bins(FINE_US, len(channels))
         self.coarse = Bins(COARSE_US, len(channels))
         self.newest_us = 0
-        self._places = np.full(64, -1, np.int64)
+        self._positions = np.full(64, -1, np.int64)
         self._count = 0
 
     @property
     def nbytes(self) -> int:
         """Bytes of rows and bins."""
-        return self.rows.nbytes + self.fine.nbytes + self.coarse.nbytes + self._places.nbytes
+        return self.rows.nbytes + self.fine.nbytes + self.coarse.nbytes + self._positions.nbytes
 
     def add(self, numbers: NDArray[np.int32], batch: ScoreBatch) -> None:
         """Take rows.
@@ -54,23 +54,23 @@ class Layout:
             numbers: Numbers of the keys, `(n,)`.
             batch: The rows.
         """
-        places = self._places_of(numbers)
+        positions = self._positions_of(numbers)
         self.rows.add(numbers, batch)
         self.newest_us = max(self.newest_us, int(batch.time_us.max()))
         first_us = (self.newest_us // FINE_US - FINE_SLOTS + 1) * FINE_US
         is_late = batch.time_us < first_us
         # Partitions are read beside each other: the past of one follows the present of another.
         if is_late.any():
-            self.coarse.add(places[is_late], _chosen(batch, is_late))
-            self.fine.add(places[~is_late], _chosen(batch, ~is_late))
+            self.coarse.add(positions[is_late], _chosen(batch, is_late))
+            self.fine.add(positions[~is_late], _chosen(batch, ~is_late))
         else:
-            self.fine.add(places, batch)
+            self.fine.add(positions, batch)
         while (oldest_us := self.fine.oldest_us) is not None and oldest_us < first_us:
             self.fine.drop_oldest(self.coarse)
 
     def has(self, number: int) -> bool:
         """Return True if a key has rows here."""
-        return number < len(self._places) and bool(self._places[number] >= 0)
+        return number < len(self._positions) and bool(self._positions[number] >= 0)
 
     def points(self, number: int, begin_us: int, end_us: int) -> tuple[Points, int]:
         """Return rows of a key, or bins where full rows do not reach back far enough.
@@ -83,14 +83,14 @@ class Layout:
         Returns:
             The points, and the width of a bin; 0: every row.
         """
-        place = int(self._places[number])
+        position = int(self._positions[number])
         if begin_us >= self.rows.complete_from_us:
             return self.rows.points(number, begin_us, end_us), 0
         fine_us = self.fine.oldest_us
-        fine = self.fine.points(place, begin_us, end_us)
+        fine = self.fine.points(position, begin_us, end_us)
         if fine_us is not None and begin_us >= fine_us:
             return fine, FINE_US
-        coarse = self.coarse.points(place, begin_us, end_us)
+        coarse = self.coarse.points(position, begin_us, end_us)
         if not len(coarse):
             return fine, FINE_US
         return Points.joined([coarse, fine], len(self.channels)).binned(COARSE_US), COARSE_US
@@ -104,28 +104,28 @@ class Layout:
 
     def worst_since(self, time_us: int, keys: int) -> NDArray[np.float32]:
         """Return the largest severity of each key since a time within the last hour, `(keys,)`."""
-        by_place = self.fine.worst_since(time_us, self._count)
+        by_position = self.fine.worst_since(time_us, self._count)
         worst = np.full(keys, np.nan, np.float32)
-        width = min(keys, len(self._places))
-        numbers = np.flatnonzero(self._places[:width] >= 0)
-        worst[numbers] = by_place[self._places[numbers]]
+        width = min(keys, len(self._positions))
+        numbers = np.flatnonzero(self._positions[:width] >= 0)
+        worst[numbers] = by_position[self._positions[numbers]]
         return worst
 
-    def _places_of(self, numbers: NDArray[np.int32]) -> NDArray[np.int64]:
+    def _positions_of(self, numbers: NDArray[np.int32]) -> NDArray[np.int64]:
         highest = int(numbers.max())
-        if highest >= len(self._places):
-            wider = np.full(max(2 * len(self._places), highest + 1), -1, np.int64)
-            wider[: len(self._places)] = self._places
-            self._places = wider
-        places = self._places[numbers]
-        if (places < 0).any():
-            new = np.unique(numbers[places < 0])
-            self._places[new] = np.arange(self._count, self._count + len(new))
+        if highest >= len(self._positions):
+            wider = np.full(max(2 * len(self._positions), highest + 1), -1, np.int64)
+            wider[: len(self._positions)] = self._positions
+            self._positions = wider
+        positions = self._positions[numbers]
+        if (positions < 0).any():
+            new = np.unique(numbers[positions < 0])
+            self._positions[new] = np.arange(self._count, self._count + len(new))
             self._count += len(new)
-            self.fine.make_room(self._count)
-            self.coarse.make_room(self._count)
-            places = self._places[numbers]
-        return places
+            self.fine.reserve(self._count)
+            self.coarse.reserve(self._count)
+            positions = self._positions[numbers]
+        return positions
 
 
 def _chosen(batch: ScoreBatch, mask: NDArray[np.bool_]) -> ScoreBatch:

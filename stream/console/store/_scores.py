@@ -1,9 +1,10 @@
 """Scored rows of the last hours, within a bound of memory.
 
 The sums, for `C` channels: a full row has 29 + 20 C bytes, a bin 25 + 28 C bytes a key, a cell of
-the heat map 1 byte a key. 10,000 keys with 5 channels and 50,000 rows/s: full rows 6.5 MB for each
-second, an hour of one-minute bins 101 MB, a day of ten-minute bins 238 MB, a day of the heat map
-58 MB. The rest of the bound is full rows: some 20 s at 512 MiB, hours where less comes.
+the heat map 1 byte a key; tables have room for an eighth more keys. 10,000 keys with 5 channels and
+50,000 rows/s: full rows 6.5 MB for each second, an hour of one-minute bins 113 MB, a day of
+ten-minute bins 267 MB, a day of the heat map 65 MB. The rest of the bound is full rows: some 14 s
+at 512 MiB, hours where less comes.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class ScoreStore:
         if layout is None:
             layout = self._layouts[batch.channels] = Layout(batch.channels)
         layout.add(numbers, batch)
-        self._heat.add(numbers, batch.time_us, batch.severity, len(self._table.last_us))
+        self._heat.add(numbers, batch.time_us, batch.severity, len(self._table))
         self._keep_bound()
 
     def series(self, number: int, begin_us: int, end_us: int, most: int) -> Series:
@@ -161,12 +162,12 @@ class ScoreStore:
         while self._heat.nbytes > _HEAT_SHARE * bound:
             self._heat.drop_oldest()
         layouts = list(self._layouts.values())
-        while sum(each.coarse.nbytes for each in layouts) > _COARSE_SHARE * bound:
+        while sum(layout.coarse.nbytes for layout in layouts) > _COARSE_SHARE * bound:
             _oldest(layouts, "coarse").coarse.drop_oldest()
-        while sum(each.fine.nbytes for each in layouts) > _FINE_SHARE * bound:
+        while sum(layout.fine.nbytes for layout in layouts) > _FINE_SHARE * bound:
             _oldest(layouts, "fine").fine.drop_oldest()
-        rest = max(bound - self.nbytes + self._row_bytes(), int(_LEAST_ROWS_SHARE * bound))
-        while self._row_bytes() > rest and self.row_count:
+        row_bound = max(bound - self.nbytes + self._row_bytes(), int(_LEAST_ROWS_SHARE * bound))
+        while self._row_bytes() > row_bound and self.row_count:
             self.dropped += _oldest(layouts, "rows").rows.drop_oldest()
 
     def _row_bytes(self) -> int:

@@ -99,14 +99,14 @@ class Store:
             if self.table.partition[number] < 0:
                 self.table.partition[number] = partition
         if kind == "trigger":
-            self._tell("trigger", episode)
+            self._notify("trigger", episode)
 
     def take_incident(self, raw: bytes) -> None:
         """Take a message of an incident."""
         with self._lock:
             incident = self.incidents.take(raw)
         if incident is not None:
-            self._tell("incident", incident)
+            self._notify("incident", incident)
 
     def take_control(self, control: ControlSet, changes: list[Change]) -> None:
         """Take the documents in force.
@@ -117,8 +117,8 @@ class Store:
         """
         with self._lock:
             self.documents, self.changes = Documents(control), changes
-        self._tell("control", None)
+        self._notify("control", None)
 
-    def _tell(self, kind: ChangeKind, subject: Episode | IncidentBody | None) -> None:
+    def _notify(self, kind: ChangeKind, subject: Episode | IncidentBody | None) -> None:
         for listener in self._listeners:
             listener(kind, subject)

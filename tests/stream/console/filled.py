@@ -21,9 +21,8 @@ from ember_core.pipeline import FleetModel
 from stream.console import views
 from stream.console.app import make_app
 from stream.console.console import Console, Reading
-from stream.console.endpoint import Call
 from stream.console.guard import Guard
-from stream.console.network import Models
+from stream.console.models import Models
 from stream.console.replay import ActivationsTask, Replayer
 from stream.console.replay._activations import states_of
 from stream.console.replay._task import Task
@@ -294,7 +293,7 @@ class MemoryWriter:
 class FixedModels(Models):
     """A small model that is trained when it is asked for."""
 
-    def of(self, call: Call, key: bytes | None = None) -> FleetModel:
+    def of(self, settings: Settings, key: bytes | None = None) -> FleetModel:
         """Return the model, whatever the key."""
         with self._lock:
             if self._model is None:
@@ -321,7 +320,7 @@ class StoreReplayer(Replayer):
             number = self._store.table.find(task.key)
             assert number is not None
             points = self._store.scores.series(number, 0, 2**62, 10**6).points
-            model = self._models.of(None)  # type: ignore[arg-type]
+            model = self._models.of(Settings())
             values = points.value.astype(np.float64)
             return states_of(model, task.key, points.time_us, values)
         before = [
