@@ -217,7 +217,7 @@ def variable(name: str, label: str, query: str, *, is_one: bool = False) -> dict
         query: Query of the values.
         is_one: One value at a time, not several or all.
     """
-    several = {
+    all_values = {
         "multi": True,
         "includeAll": True,
         "allValue": ".+",
@@ -231,7 +231,7 @@ def variable(name: str, label: str, query: str, *, is_one: bool = False) -> dict
         "query": {"query": query, "refId": name},
         "definition": query,
         "refresh": 2,
-        **({"multi": False, "includeAll": False} if is_one else several),
+        **({"multi": False, "includeAll": False} if is_one else all_values),
         "sort": 1,
     }
 

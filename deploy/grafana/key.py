@@ -45,7 +45,7 @@ ONE_KEY = Dashboard(
         "Channels": [
             Panel(
                 "$channel",
-                "Value, and the band in which 95 in 100 usual values lie at this time of day and week. No band: the model does not know yet what is usual.",
+                "Value, and the band in which 95 in 100 usual values lie at this time of day and week. No band: the model does not know the usual value yet.",
                 "none",
                 [
                     (f"ember_{name}{{{CHANNEL}}}", name)

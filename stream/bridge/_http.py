@@ -191,7 +191,7 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 
 def _credentials(headers: Mapping[str, str]) -> list[str]:
-    return [value.rpartition(" ")[2] for value in headers.values()]
+    return [value.rpartition(" ")[2] for name, value in headers.items() if name == "Authorization"]
 
 
 def _secrets_of(url: str) -> list[str]:

@@ -128,7 +128,9 @@ class ReadingTools:
     ) -> dict[str, Any]:
         """List incidents: keys that fire together, with the first keys and leading channels."""
         answer = self._api.get("/api/incidents", status=status, limit=limit)
-        return {"incidents": [incident_answer(one, _LISTED) for one in answer["incidents"]]}
+        return {
+            "incidents": [incident_answer(incident, _LISTED) for incident in answer["incidents"]]
+        }
 
     def documents(self) -> dict[str, Any]:
         """List the documents of operators in force: rules, silences, calendars and feedback."""

@@ -139,17 +139,17 @@ class Selection:
     def begun(self) -> list[KeyRows]:
         """Return the rows before the alerts that have begun since the last call."""
         by_topic: dict[str, dict[int, tuple[int, float]]] = {}
-        input_tps: dict[int, TP] = {}
+        input_tps: dict[tuple[str, int], TP] = {}
         for name, window in self.episodes.begun().items():
             number = self._keys.find(name.key)
             if number is not None:
                 by_topic.setdefault(name.topic, {})[number] = window.begin_us, window.end_us
-                input_tps[number] = name.topic, window.tp[1]
+                input_tps[name.topic, number] = name.topic, window.tp[1]
         parts_of: dict[tuple[str, int, tuple[str, ...]], list[KeyRows]] = {}
         for topic, windows in by_topic.items():
             for number, channels, time_us, table in self.history.take(topic, windows):
                 keyed = KeyRows(topic, self._keys.names[number], channels, time_us, table)
-                if self._admit(keyed, input_tps[number]):
+                if self._admit(keyed, input_tps[topic, number]):
                     parts_of.setdefault((topic, number, channels), []).append(keyed)
         return [_join(parts) for parts in parts_of.values()]
 

@@ -6,6 +6,7 @@ import time
 
 from stream.bridge import RESULTS, run_process
 from stream.observe import BridgeHealth, RemoteWriteMetrics
+from stream.scores import require_arrow
 from stream.settings import Settings
 
 from ._protocol import encode
@@ -22,7 +23,9 @@ def serve(settings: Settings) -> None:
     Raises:
         UserError: If the process cannot start, or must not go on.
     """
-    encode((), lambda _: {})  # a missing package is no surprise of the first alert
+    # A missing package is no surprise of the first record.
+    require_arrow()
+    encode((), lambda _: {})
     metrics = RemoteWriteMetrics(READ, OUTCOMES, RESULTS)
     health = BridgeHealth(
         time.monotonic(), live_seconds=settings.http.live_seconds, accepts="accepts samples"

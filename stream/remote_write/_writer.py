@@ -237,7 +237,6 @@ class RemoteWriter:
         if tp in self._unread:
             self._unread.discard(tp)
             if not self._unread:
-                self._health.phase("running", "", self._clock())
                 log.info("caught up", firing=self._selection.episodes.firing)
 
     # -- results
@@ -276,6 +275,8 @@ class RemoteWriter:
     def _report(self, consumer: Consumer) -> None:
         self._health.worked(self._clock())
         self._health.receiver(self._sender.trouble)
+        if consumer.assignment() and not self._unread:
+            self._health.phase("running", "", self._clock())
         selection = self._selection
         self._metrics.state(
             keys=selection.keys,

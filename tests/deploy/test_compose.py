@@ -175,7 +175,7 @@ SERVICE = [
     *PROJECT["project"]["dependencies"],
     *(
         e
-        for x in ("avro", "otel", "signatures")
+        for x in ("avro", "otel", "signatures", "console", "remote-write")
         for e in PROJECT["project"]["optional-dependencies"][x]
     ),
 ]

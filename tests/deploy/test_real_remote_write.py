@@ -231,6 +231,32 @@ def test_a_restart_sends_what_is_missing(
         assert minutes == list(range(-45, -11))
 
 
+def test_without_a_window_the_past_is_refused_and_the_present_is_not(
+    prometheus: str, broker: EmbeddedBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One refused sample takes no other along, and the log says what to set."""
+    receiver = "--web.enable-remote-write-receiver"
+    with prometheus_with(prometheus, tmp_path / "p", receiver) as store:
+        written = Written(broker, store, keys="paris-*", before_seconds=7_200)
+        written.rows(-110, -11)
+        with written.running():
+            until("the key of the pattern", lambda: store.samples('ember_value{key="paris-1"}'))
+            written.fires("berlin-1", -10)
+            written.rows(-10, -5)
+            newest = (written.now_us - 5 * MINUTE_US) / 1e6
+
+            def arrived() -> Any:
+                samples = store.samples('ember_value{key="berlin-1"}')
+                return samples if samples and samples["cpu"][-1][0] == newest else None
+
+            samples = until("the newest row", arrived)["cpu"]
+        assert written.value('ember_remote_write_samples_total{outcome="refused"}') > 0
+        # Prometheus takes what is less than an hour older than its newest sample.
+        assert len(samples) > 40
+        said = capsys.readouterr()
+        assert "`out_of_order_time_window` of 3h" in said.out + said.err
+
+
 def test_without_its_settings_prometheus_says_what_to_do(
     prometheus: str, broker: EmbeddedBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
