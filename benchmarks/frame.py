@@ -50,6 +50,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "evidence": Benchmark(
         "benchmarks.evidence", "cost of channel evidence over that of joint evidence, by batch"
     ),
+    "events": Benchmark(
+        "benchmarks.events", "cost of a record by the rate of events, and of an event"
+    ),
     "records": Benchmark(
         "benchmarks.records", "messages/s and samples/s of wide and of long formats, in one run"
     ),
