@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     quiet, storm = "none", "a storm"
     more_events = events[storm] - events[quiet]
     return {
-        "microseconds_per_record": {rate: round(us, 3) for rate, us in per_record.items()},
+        "microseconds_per_record": {rate: round(cost, 3) for rate, cost in per_record.items()},
         "events_per_1000": {rate: round(1000 * share, 1) for rate, share in events.items()},
         "microseconds_per_event": round(
             (per_record[storm] - per_record[quiet]) / max(more_events, 1e-9), 1
@@ -76,13 +76,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def page(result: Mapping[str, Any]) -> str:
     """The figures as Markdown."""
     per_record, events = result["microseconds_per_record"], result["events_per_1000"]
-    rows = [(rate, f"{events[rate]:g}", f"{us:.2f}") for rate, us in per_record.items()]
+    rows = [(rate, f"{events[rate]:g}", f"{cost:.2f}") for rate, cost in per_record.items()]
     rows.append(("an event of a storm", "", f"{result['microseconds_per_event']:.1f}"))
     return table(("improbable records", "events in 1,000 records", "us a record"), rows)
 
 
 def _disturbed(fleet: Fleet, blocks: Iterator[Block], share: float) -> Iterator[Block]:
-    """Yield blocks with a share of their records far from what is usual."""
+    """Yield blocks with a share of their records far from the usual."""
     rng = np.random.default_rng(5)
     for block in blocks:
         hit = np.flatnonzero(rng.random(len(block.key)) < share)

@@ -105,8 +105,8 @@ class Episodes:
                     scored_index[notable],
                 )
                 severity = scored.decision.severity[scored_index[notable]]
-                told = zip(explained, tail_probability(severity).tolist(), strict=True)
-                explanations = dict(zip(notable.tolist(), told, strict=True))
+                pairs = zip(explained, tail_probability(severity).tolist(), strict=True)
+                explanations = dict(zip(notable.tolist(), pairs, strict=True))
         if batch.idle:  # any row of a key may end an idle time
             visited |= np.isin(key_row, list(batch.idle))
         changed = dict(_by_row(changes)) if changes is not None else {}

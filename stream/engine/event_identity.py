@@ -19,9 +19,9 @@ def fingerprint_of(alert: str, key: str, topic: str) -> str:
     Returns:
         16 hex digits.
     """
-    before, after = _fixed_parts(alert, topic)
+    prefix, suffix = _fixed_parts(alert, topic)
     word = key.encode()
-    parts = before, length_prefix(len(word)), word, after
+    parts = prefix, length_prefix(len(word)), word, suffix
     return hashlib.blake2b(b"".join(parts), digest_size=8).hexdigest()
 
 
