@@ -56,6 +56,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "scores": Benchmark(
         "benchmarks.scores", "cost of a record with every scored row written, over that without"
     ),
+    "events": Benchmark(
+        "benchmarks.events", "cost of a record by the rate of events, and of an event"
+    ),
     "records": Benchmark(
         "benchmarks.records", "messages/s and samples/s of wide and of long formats, in one run"
     ),

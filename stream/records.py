@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -285,7 +286,14 @@ def rfc3339(time_us: int) -> str:
     Raises:
         OverflowError: If the time is outside years 1 to 9999.
     """
-    return (_EPOCH + timedelta(microseconds=int(time_us))).isoformat() + "Z"
+    seconds, fraction = divmod(int(time_us), 1_000_000)
+    return f"{_seconds_text(seconds)}.{fraction:06d}Z" if fraction else f"{_seconds_text(seconds)}Z"
+
+
+@lru_cache(maxsize=1024)
+def _seconds_text(seconds: int) -> str:
+    """Return date and time of day; the events of a step lie within few seconds."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
@@ -313,7 +321,13 @@ def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> s
 
 def _prefixed(fields: Sequence[bytes]) -> bytes:
     """Join fields, each behind its length, so that different fields never give the same bytes."""
-    return b"".join([part for field in fields for part in (len(field).to_bytes(4, "big"), field)])
+    return b"".join([part for field in fields for part in (length_prefix(len(field)), field)])
+
+
+@lru_cache(maxsize=256)
+def length_prefix(length: int) -> bytes:
+    """Return the four bytes before a field of an identity."""
+    return length.to_bytes(4, "big")
 
 
 def _plain(value: Any) -> Any:

@@ -152,8 +152,8 @@ def nearest_float32(function: Function, reference: Function, x: Doubles) -> Any:
     low = (wide * _BELOW).astype(np.float32)
     high = (wide * _ABOVE).astype(np.float32)
     if low.tobytes() != high.tobytes():  # one number in some five million
-        near = low != high
-        low[near] = reference(x[near])
+        is_close = low != high
+        low[is_close] = reference(x[is_close])
     return low
 
 
@@ -174,8 +174,8 @@ def nearest_wide(function: Function, reference: Function, x: Doubles) -> Any:
     low = _round_wide(wide * _BELOW)
     high = _round_wide(wide * _ABOVE)
     if low.tobytes() != high.tobytes():  # one number in some sixteen thousand
-        near = low != high
-        low[near] = _round_wide(reference(x[near]))
+        is_close = low != high
+        low[is_close] = _round_wide(reference(x[is_close]))
     return low
 
 

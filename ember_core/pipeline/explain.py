@@ -12,6 +12,10 @@ from .observation import Observation
 from .rbm_score import freeze_rbm, sum_of_softplus
 from .stage import Stage, State
 
+_TILE_ROWS = 64
+"""Rows at a time: each has a drive of all hidden units for each channel, and these then stay in a
+processor's cache."""
+
 
 class _Part(NamedTuple):
     """Channels with as many visible units each, stacked: `(S, ...)`."""
@@ -91,6 +95,14 @@ class Explainer(Stage):
             Shares of shape `(B, C)`, float64, each >= 0, every row summing to 1; a row's bits do
             not depend on the batch.
         """
+        tiles = [
+            self._attribute(visible[start : start + _TILE_ROWS])
+            for start in range(0, max(len(visible), 1), _TILE_ROWS)
+        ]
+        return tiles[0] if len(tiles) == 1 else ops.concatenate(tiles)
+
+    def _attribute(self, visible: Any) -> Any:
+        """Return the shares of the channels in the free energy of some rows."""
         drive = self._rbm.drive(visible)
         energy = sum_of_softplus(drive)
         gains = [0.0 * energy] * self.n_channels  # a channel without units keeps 0

@@ -151,6 +151,6 @@ def tail_probability(severity: Any) -> Any:
         severity: Array of any shape.
     """
     size = ops.astype(severity, "float64")
-    whole = ops.clip(ops.round(size), 0.0, len(_POWERS) - 1.0)
-    powers = ops.take(ops.from_numpy(_POWERS, like=size), ops.astype(whole, "int64"))
-    return powers * ops.wide_exp((whole - size) * _LN10)
+    integer = ops.clip(ops.round(size), 0.0, len(_POWERS) - 1.0)
+    powers = ops.take(ops.from_numpy(_POWERS, like=size), ops.astype(integer, "int64"))
+    return powers * ops.wide_exp((integer - size) * _LN10)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ember_core.pipeline import FleetModel, Pipeline, tail_probability
+from ember_core.pipeline import Decision, FleetModel, Pipeline, tail_probability
 from stream.engine.state.given_up import SENT, UNSENT, given_up
 from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
@@ -107,8 +107,8 @@ class Episodes:
                     scored_index[notable],
                 )
                 severity = scored.decision.severity[scored_index[notable]]
-                told = zip(explained, tail_probability(severity).tolist(), strict=True)
-                explanations = dict(zip(notable.tolist(), told, strict=True))
+                pairs = zip(explained, tail_probability(severity).tolist(), strict=True)
+                explanations = dict(zip(notable.tolist(), pairs, strict=True))
         if batch.idle:  # any row of a key may end an idle time
             visited |= np.isin(key_row, list(batch.idle))
         changed = dict(_by_row(changes)) if changes is not None else {}
@@ -201,27 +201,34 @@ class Episodes:
         keys, decision = batch.keys, scored.decision
         fields, row = keys.fields, int(scored.key_index[scored.packed.key[k]])
         time_us, line = int(rows.time_us[i]), int(rows.line[i])
-        event_row = replace(
-            self._event_row(keys, row, time_us),
-            end_us=time_us + self._row_us,
-            score=float(scored.score[k]),
-            severity=float(decision.severity[k]),
-            probability=probability,
-            evidence=float(decision.evidence[k]),
-            confidence=_confidence(decision.confidence, k),
-            rules=() if scored.rules is None else scored.rules.names(k),
-        )
+        is_told = decision.fires[k] or decision.resolves[k] or _updates(decision, k)
+        if is_told or scored.anomaly[k]:
+            event_row = EventRow(
+                topic=keys.topic,
+                key=self._store.slab.key(int(keys.slots[row])),
+                time_us=time_us,
+                end_us=time_us + self._row_us,
+                seq=int(fields["seq"][row]),
+                score=float(scored.score[k]),
+                severity=float(decision.severity[k]),
+                evidence=float(decision.evidence[k]),
+                probability=probability,
+                confidence=_confidence(decision.confidence, k),
+                rules=() if scored.rules is None else scored.rules.names(k),
+            )
         if scored.anomaly[k]:
             threshold = self._pipeline.config.anomaly_severity
             event = self.events.anomaly(event_row, explanation, threshold)
             batch.events.append(PlacedEvent(line, _ROW, event))
-        event_row = replace(event_row, severity=float(scored.alarm[k]))
         if decision.fires[k]:
             fields["episode_start"][row] = time_us
         if scored.peak[k]:
             fields["peak_severity"][row] = scored.alarm[k]
             fields["peak_score"][row] = scored.score[k]
             _remember_peak(fields, row, explanation)
+        if not is_told:
+            return
+        event_row = replace(event_row, severity=float(scored.alarm[k]))
         if decision.fires[k]:
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
             if scored.rules is not None:
@@ -230,7 +237,7 @@ class Episodes:
                 keys, row, event_row, explanation, threshold, resolved=False, reason="evidence"
             )
             batch.events.append(PlacedEvent(line, _ROW, event))
-        elif decision.updates is not None and decision.updates[k]:
+        elif _updates(decision, k):
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
             event = self._episode(
                 keys, row, event_row, explanation, threshold, resolved=False, reason="escalation"
@@ -434,6 +441,11 @@ def _remember_peak(fields: dict[str, Any], row: int, explanation: Explanation) -
         ("peak_expected", explanation.expected, np.nan),
     ):
         fields[name][row] = (values + [empty] * TOP)[:TOP]
+
+
+def _updates(decision: Decision, k: int) -> bool:
+    """Return whether a row tells another channel in an open episode."""
+    return decision.updates is not None and bool(decision.updates[k])
 
 
 def _confidence(shares: Any, k: int) -> float:

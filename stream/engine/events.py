@@ -27,6 +27,7 @@ from stream.records import (
     rfc3339,
 )
 
+from .event_identity import fingerprint_of
 from .explanation import SHOWN, Explanation, explain_channels
 from .hard_limits import LimitChange
 
@@ -120,9 +121,11 @@ class EventBuilder:
         body = Anomaly(
             status="firing",
             labels=labels,
-            annotations=self._annotations(row, explanation, "improbable for this key"),
+            annotations=self._annotations(
+                labels["key"], row, explanation, "improbable for this key"
+            ),
             starts_at=common["window"].start,
-            fingerprint=fingerprint(labels),
+            fingerprint=fingerprint_of("EmberAnomaly", labels["key"], row.topic),
             threshold=threshold,
             **common,
         )
@@ -171,10 +174,10 @@ class EventBuilder:
         body = Trigger(
             status="resolved" if resolved else "updated" if reason == "escalation" else "firing",
             labels=labels,
-            annotations=self._annotations(row, explanation, summary),
+            annotations=self._annotations(labels["key"], row, explanation, summary),
             starts_at=rfc3339(started_us),
             ends_at=rfc3339(max(row.time_us, started_us)) if resolved else None,
-            fingerprint=fingerprint(labels),
+            fingerprint=fingerprint_of(name, labels["key"], row.topic),
             threshold=threshold,
             reason=_PUBLISHED.get(reason, reason),
             peak=peak,
@@ -297,7 +300,7 @@ class EventBuilder:
         body = Trigger(
             status="resolved",
             labels=labels,
-            annotations=self._annotations(row, explanation, SUMMARIES[reason]),
+            annotations=self._annotations(labels["key"], row, explanation, SUMMARIES[reason]),
             starts_at=rfc3339(started_us),
             # Alertmanager refuses an end before the begin.
             ends_at=rfc3339(max(row.time_us, started_us)),
@@ -323,9 +326,13 @@ class EventBuilder:
     def _labels(self, name: str, row: EventRow) -> dict[str, str]:
         return {"alertname": name, "key": key_text(row.key), "topic": row.topic}
 
-    def _annotations(self, row: EventRow, explanation: Explanation, summary: str) -> dict[str, str]:
+    def _annotations(
+        self, key: str, row: EventRow, explanation: Explanation, summary: str
+    ) -> dict[str, str]:
         parts = [
-            f"{self._channels[c]} {_number(v)} (expected {_number(e)}, {100 * s:.0f} %)"
+            f"{self._channels[c]} {v:.4g} (expected {e:.4g}, {100 * s:.0f} %)"
+            if not isnan(v + e)
+            else f"{self._channels[c]} {_number(v)} (expected {_number(e)}, {100 * s:.0f} %)"
             for c, s, v, e in zip(
                 explanation.channel[:3],
                 explanation.share[:3],
@@ -336,7 +343,7 @@ class EventBuilder:
         ]
         first = f": {parts[0]}" if parts else ""
         return {
-            "summary": f"{key_text(row.key)} {summary}{first}",
+            "summary": f"{key} {summary}{first}",
             "description": "; ".join(parts) or f"Last record at {rfc3339(row.time_us)}.",
         }
 
@@ -354,27 +361,32 @@ class EventBuilder:
                 size=self._size,
                 stride=self._strides,
             ),
-            "top_channels": [
-                TopChannel(
-                    name=self._channels[c],
-                    value=None if isnan(v) else v,
-                    expected=None if isnan(e) else e,
-                    share=s,
-                    direction="above" if isnan(v) or v >= e else "below",
-                    usual_low=low,
-                    usual_high=high,
-                )
-                for c, s, v, e, low, high in zip(
-                    explanation.channel,
-                    explanation.share,
-                    explanation.value,
-                    explanation.expected,
-                    *_usual_range(explanation),
-                    strict=True,
-                )
-            ],
+            "top_channels": self._top_channels(explanation),
             "model": self._ref,
         }
+
+    def _top_channels(self, explanation: Explanation) -> list[TopChannel]:
+        names = self._channels
+        return [
+            # By position, in the order of the fields: twice as fast as by name.
+            TopChannel(
+                names[c],
+                None if isnan(v) else v,
+                None if isnan(e) else e,
+                s,
+                "above" if isnan(v) or v >= e else "below",
+                low,
+                high,
+            )
+            for c, s, v, e, low, high in zip(
+                explanation.channel,
+                explanation.share,
+                explanation.value,
+                explanation.expected,
+                *_usual_range(explanation),
+                strict=True,
+            )
+        ]
 
 
 def _usual_range(explanation: Explanation) -> tuple[Sequence[Any], Sequence[Any]]:

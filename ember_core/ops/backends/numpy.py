@@ -296,6 +296,8 @@ def exact_matmul(x: Array, w: Array | ExactWeight) -> Array:
     terms, width = w.shape[-2:]
     if len(w.shape) == 3:
         wide = _on_grid(x).astype(np.float64)
+        if len(w.blocks) == 1:
+            return (wide @ w.blocks[0]).astype(np.float32)
         stack = np.zeros((*x.shape[:-1], width))
         for i, block in enumerate(w.blocks):
             stack += wide[..., i * BLOCK_TERMS : (i + 1) * BLOCK_TERMS] @ block

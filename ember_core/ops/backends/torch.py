@@ -367,8 +367,8 @@ def exact_log(x: Array) -> Array:
     wide = torch.log(x.to(_wide(x)))
     low, high = ((wide * bound).to(torch.float32) for bound in BOUNDS)
     if not torch.equal(low, high):
-        near = low != high
-        low[near] = _on_host(host.exact_log, x[near])
+        is_close = low != high
+        low[is_close] = _on_host(host.exact_log, x[is_close])
     return low
 
 

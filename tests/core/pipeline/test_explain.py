@@ -72,7 +72,7 @@ def test_a_channel_far_out_has_the_largest_share():
 
 def test_a_row_is_explained_alike_alone_and_in_a_batch():
     _, explain = made()
-    x = rows()
+    x = rows(131)
     together = explain.attribute(x)
     for i in range(len(x)):
         assert explain.attribute(x[i : i + 1]).tobytes() == together[i : i + 1].tobytes()
