@@ -100,16 +100,16 @@ def _as_dataset(fleet: Fleet) -> Dataset:
 def _measured(band: str, model: FleetModel, data: Dataset) -> dict[str, Any]:
     """Return the figures of one kind of band."""
     log_progress(f"  {band}")
-    learnt, step = model.bands, bands.STEP if band == "as shipped" else 0.0
+    model_bands, step = model.bands, bands.STEP if band == "as shipped" else 0.0
     if band == "normal noise":
         model.bands = bands.bands_of_noise(len(model.keys), len(model.channels))
     with patch.object(bands, "STEP", step):
-        done = backtest(model, data, limits=Limits(detailed=("*",)))
-    model.bands = learnt
+        replay = backtest(model, data, limits=Limits(detailed=("*",)))
+    model.bands = model_bands
     rows = [
         _rows(scores.details, label)
-        for key, scores in enumerate(done.scores)
-        if scores.details is not None and (label := done.labels(key)) is not None
+        for key, scores in enumerate(replay.scores)
+        if scores.details is not None and (label := replay.labels(key)) is not None
     ]
     if not rows:
         raise BenchmarkError("no row was scored")
@@ -119,26 +119,26 @@ def _measured(band: str, model: FleetModel, data: Dataset) -> dict[str, Any]:
 def _rows(details: DetailedScores, label: NDArray[np.int8]) -> Rows:
     rows = details.take(np.flatnonzero(label == 0))
     present = np.isfinite(rows.value) & np.isfinite(rows.usual)
-    inside = present & (rows.value >= rows.lower) & (rows.value <= rows.upper)
-    moves = present & (np.abs(rows.value - rows.usual) > 0.02 * (rows.upper - rows.lower))
-    moving = moves.sum(axis=0) > _RESTING * np.maximum(present.sum(axis=0), 1)
-    return Rows(inside, present, moving)
+    is_inside = present & (rows.value >= rows.lower) & (rows.value <= rows.upper)
+    is_away = present & (np.abs(rows.value - rows.usual) > 0.02 * (rows.upper - rows.lower))
+    moving = is_away.sum(axis=0) > _RESTING * np.maximum(present.sum(axis=0), 1)
+    return Rows(is_inside, present, moving)
 
 
 def _figures(rows: Sequence[Rows]) -> dict[str, Any]:
     """Return the coverage of rows, by channel over all keys, and by channel of each key."""
-    inside = np.array([each.inside.sum(axis=0) for each in rows], float)
-    present = np.array([each.present.sum(axis=0) for each in rows], float)
-    moving = np.array([each.moving for each in rows]) & (present > 0)
+    inside_count = np.array([key_rows.inside.sum(axis=0) for key_rows in rows], float)
+    present = np.array([key_rows.present.sum(axis=0) for key_rows in rows], float)
+    moving = np.array([key_rows.moving for key_rows in rows]) & (present > 0)
     counted = np.where(moving, present, 0.0)
     with np.errstate(invalid="ignore"):
-        by_channel = np.where(moving, inside, 0.0).sum(axis=0) / counted.sum(axis=0)
-        by_key = (inside / present)[moving]
-        resting = (inside / present)[~moving & (present > 0)]
+        by_channel = np.where(moving, inside_count, 0.0).sum(axis=0) / counted.sum(axis=0)
+        by_key = (inside_count / present)[moving]
+        resting = (inside_count / present)[~moving & (present > 0)]
     by_channel = by_channel[np.isfinite(by_channel)]
     return {
         "rows": int(present.max(axis=1).sum()),
-        "mean": _share(np.where(moving, inside, 0.0).sum() / counted.sum()),
+        "mean": _share(np.where(moving, inside_count, 0.0).sum() / counted.sum()),
         "worst_channel": _share(by_channel[np.abs(by_channel - COVERAGE).argmax()]),
         "channels_within": _share((np.abs(by_channel - COVERAGE) <= WITHIN).mean()),
         "worst_of_a_key": _share(by_key[np.abs(by_key - COVERAGE).argmax()]),
@@ -163,8 +163,8 @@ def page(result: Mapping[str, Any]) -> str:
             _percent(figures["channels_within"]),
             _percent(figures["of_keys_within"]),
         ]
-        for name, each in result["sets"].items()
-        for band, figures in each["bands"].items()
+        for name, figures_of in result["sets"].items()
+        for band, figures in figures_of["bands"].items()
     ]
     heads = ["set", "band", "mean", "worst channel", "channels within 2 points", "of each key"]
     return table(heads, rows)

@@ -84,6 +84,9 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "feedback": Benchmark(
         "benchmarks.feedback", "repeats and other faults paged after three marks of false alarms"
     ),
+    "console": Benchmark(
+        "benchmarks.console", "share of a core, memory and latency of the console, by keys and rows"
+    ),
     "quality": Benchmark(
         "benchmarks.quality", "faults caught and false alarms on labelled telemetry, beside others"
     ),

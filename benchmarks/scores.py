@@ -68,13 +68,13 @@ def _measured(
         times.append((steps[0], steps[1], encoding))
         size += sum(len(message.message.value or b"") for message in written)
         rows += sum(message.rows for message in written)
-    without, step, encoding = 1e6 * np.median(times[1:], axis=0) / options.batch
+    plain_step, step, encoding = 1e6 * np.median(times[1:], axis=0) / options.batch
     return {
         "decode": round(decoding, 3),
-        "step_without": round(float(without), 3),
+        "step_without": round(float(plain_step), 3),
         "step": round(float(step), 3),
         "encode": round(float(encoding), 3),
-        "ratio": round(float((decoding + step + encoding) / (decoding + without)), 3),
+        "ratio": round(float((decoding + step + encoding) / (decoding + plain_step)), 3),
         "bytes_per_row": round(size / max(rows, 1), 1),
         "row_bytes_without": plain.engine.row_bytes,
         "row_bytes": detailed.engine.row_bytes,

@@ -54,6 +54,7 @@ PAGES = (
     "proofs.md",
     "quality.md",
     "row-layout.md",
+    "scores.md",
     "settings.md",
 )
 CHANNELS = tuple(f"channel_{n}" for n in range(8))

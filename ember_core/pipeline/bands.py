@@ -69,13 +69,13 @@ def bands_of(bands: list[NDArray[np.float32]], channels: int) -> Bands:
         bands: Bands of its keys, as `band_of` gives them.
         channels: Number of channels.
     """
-    known, new = np.stack(bands), bands_of_noise(0, channels).new
+    key_bands, new = np.stack(bands), bands_of_noise(0, channels).new
     for side, c in np.ndindex(2, channels):
-        column = known[:, side, c]
-        learnt = column[np.isfinite(column)]
-        if len(learnt):
-            new[side, c] = np.median(learnt)
-    return Bands(np.where(np.isfinite(known), known, new), new)
+        column = key_bands[:, side, c]
+        bounds = column[np.isfinite(column)]
+        if len(bounds):
+            new[side, c] = np.median(bounds)
+    return Bands(np.where(np.isfinite(key_bands), key_bands, new), new)
 
 
 def follow_bands(
@@ -95,8 +95,8 @@ def follow_bands(
     Returns:
         Bands of shapes `(R, 2, C)` and `(K, 2, C)`.
     """
-    after = packed.scan(_moved, {"band": bands}, departures, learns)["band"]
-    return packed.previous(bands, after), packed.last(after)
+    row_bands = packed.scan(_moved, {"band": bands}, departures, learns)["band"]
+    return packed.previous(bands, row_bands), packed.last(row_bands)
 
 
 def _moved(
@@ -105,10 +105,10 @@ def _moved(
     """Return the bands after one row each."""
     lower, upper = before["band"][:, 0], before["band"][:, 1]
     step = np.float32(STEP / 4.0) * (upper - lower)
-    moves = learns[:, None] & np.isfinite(departures)
+    is_learnt = learns[:, None] & np.isfinite(departures)
     inwards = np.float32(_TAIL)
-    up = upper + step * ((departures > upper) - inwards)
-    down = lower - step * ((departures < lower) - inwards)
-    upper = np.where(moves, np.maximum(up, np.float32(LEAST)), upper)
-    lower = np.where(moves, np.minimum(down, np.float32(-LEAST)), lower)
+    upper_moved = upper + step * ((departures > upper) - inwards)
+    lower_moved = lower - step * ((departures < lower) - inwards)
+    upper = np.where(is_learnt, np.maximum(upper_moved, np.float32(LEAST)), upper)
+    lower = np.where(is_learnt, np.minimum(lower_moved, np.float32(-LEAST)), lower)
     return {"band": np.stack([lower, upper], axis=1).astype(np.float32)}

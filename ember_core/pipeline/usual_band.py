@@ -46,7 +46,7 @@ class UsualRows:
         self, normaliser: Normaliser, observation: Observation, rows: Any, values: Any
     ) -> None:
         self._normaliser, self._usual, self._rows = normaliser, observation.usual, rows
-        nothing = float("nan")
+        missing = float("nan")
         if self._usual is not None:
             self._is_unknown = ~self._usual.is_known(rows)
             departures = self._usual.departures(rows, values)
@@ -57,7 +57,7 @@ class UsualRows:
             self._is_unknown = is_empty & ~ops.isfinite(values)
             mean, scale = self._moments["norm_mean"], normaliser.scale(self._moments)
             departures = ops.astype((values - mean) / scale, "float32")
-        self.departures = ops.where(self._is_unknown, nothing, departures)
+        self.departures = ops.where(self._is_unknown, missing, departures)
 
     def band(self, bounds: Any) -> UsualBand:
         """Return the usual values and their bounds.
@@ -65,9 +65,9 @@ class UsualRows:
         Args:
             bounds: Bounds of the departures, `(N, 2, C)`: the lower ones, then the upper ones.
         """
-        nothing = float("nan")
+        missing = float("nan")
         columns = (self._values(sizes) for sizes in (0.0, bounds[:, 0], bounds[:, 1]))
-        return UsualBand(*(ops.where(self._is_unknown, nothing, column) for column in columns))
+        return UsualBand(*(ops.where(self._is_unknown, missing, column) for column in columns))
 
     def _values(self, sizes: Any) -> Any:
         if self._usual is not None:

@@ -71,8 +71,8 @@ class DetailedScores:
         """
         if len(parts) == 1:
             return parts[0]
-        whole = cls.in_sequence(parts)
-        return whole.take(np.argsort(whole.sample, kind="stable"))
+        rows = cls.in_sequence(parts)
+        return rows.take(np.argsort(rows.sample, kind="stable"))
 
     @classmethod
     def in_sequence(cls, parts: Sequence[DetailedScores]) -> DetailedScores:

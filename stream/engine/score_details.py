@@ -53,11 +53,11 @@ class ScoreDetails:
         key_row = rows.row[scored.index[order]]
         keys = self._store.slab.keys(batch.keys.slots[key_row])
         if self._patterns is not None:
-            wanted = np.flatnonzero(self._patterns.find(keys) >= 0)
-            if not wanted.size:
+            matching = np.flatnonzero(self._patterns.find(keys) >= 0)
+            if not matching.size:
                 return None
-            order, key_row = order[wanted], key_row[wanted]
-            keys = [keys[i] for i in wanted.tolist()]
+            order, key_row = order[matching], key_row[matching]
+            keys = [keys[i] for i in matching.tolist()]
         index = scored.index[order]
         values = rows.values[index]
         usual = self._pipeline.usual_rows(observation, index, values)
@@ -101,8 +101,8 @@ class ScoreDetails:
         """
         packed, key_index, order = PackedRows.of(key_row)
         bands = np.ascontiguousarray(batch.keys.fields["band"][key_index])
-        of_rows, after = follow_bands(packed, bands, departures[order], learns[order])
-        batch.keys.fields["band"][key_index] = after
+        of_rows, moved_bands = follow_bands(packed, bands, departures[order], learns[order])
+        batch.keys.fields["band"][key_index] = moved_bands
         bounds = np.empty_like(of_rows)
         bounds[order] = of_rows
         return bounds
@@ -115,8 +115,10 @@ class ScoreDetails:
         key_row: NDArray[np.int64],
     ) -> NDArray[np.float32]:
         """Return the evidence at which the motor neuron fires, `(n,)`, as triggers name it."""
-        own = self._pipeline.motor.on + batch.keys.fields["feedback"][key_row].astype(np.float64)
+        evidence = self._pipeline.motor.on + batch.keys.fields["feedback"][key_row].astype(
+            np.float64
+        )
         if scored.rules is not None:
-            own = own - scored.rules.lowered(order)
-        thresholds: NDArray[np.float32] = own.astype(np.float32)
+            evidence = evidence - scored.rules.lowered(order)
+        thresholds: NDArray[np.float32] = evidence.astype(np.float32)
         return thresholds

@@ -18,6 +18,7 @@ from benchmarks.kafka_client import Send
 from ember_core.pipeline import MotorNeuron
 from stream.cli import main
 from stream.console.serve import running
+from stream.demo.recovery import compare_state
 from stream.engine import META_KEY
 from stream.scores import encode
 from stream.settings import Settings
@@ -187,6 +188,16 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
             assert sorted((starts[i]["key"], starts[i]["alert"]) for i in tried[name]) == sorted(
                 (page["key"], page["alertname"]) for page in expected[name]
             )
+
+        # Killed and back, its state is that of a replay that no kill has interrupted.
+        worker.kill()
+        worker.start()
+        wait_until(
+            "the restart", lambda: worker.log.read_text().count("Running with 2") > 1, worker
+        )
+        state = compare_state(settings)
+        assert (state.keys, state.records) == (2, 2 * ROWS)
+        assert state.digest == state.expected
 
         network = api.get("/api/network")
         assert [layer["name"] for layer in network["layers"]] == [

@@ -12,7 +12,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.pipeline.arguments import require_positive
-from ember_core.pipeline.bands import Bands, band_of, bands_of
+from ember_core.pipeline.bands import Bands
 from ember_core.pipeline.civil import CivilCalendar
 from ember_core.pipeline.drift import SMALLEST, Drift
 from ember_core.pipeline.fleet import FleetModel
@@ -24,6 +24,7 @@ from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
 from ember_core.training import fit_rbm
 
+from .bands import mean_bands
 from .budgets import PageRates, pages_by_level
 from .channels import Spans, fit_channels
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
@@ -176,7 +177,7 @@ class PipelineTrainer:
             var = row_count * key_state["norm_var"][k] + prior.rows * prior.var
             key_state["norm_var"][k] = var / (row_count + prior.rows)
         if self._bands is None:
-            self._bands = self._joint_bands(key_state)
+            self._bands = mean_bands(self.pipeline.normaliser, self.series, key_state, self._marks)
         self._pace = Pace(config.periods_seconds, float(np.median(key_state["interval"])))
         if self.pipeline.drift is not None:
             self._fit_drift(residuals, key_state)
@@ -184,14 +185,6 @@ class PipelineTrainer:
         self.pipeline.normaliser.assign({"prior_rows": prior.rows.astype(np.float32)})
         self._scales = ScalesFit(key_state, prior, config.periods_seconds, periods, residuals)
         return self._scales
-
-    def _joint_bands(self, key_state: State) -> Bands:
-        """Return the bands of keys around their means, where channels have no evidence."""
-        scale, bands = self.pipeline.normaliser.scale(key_state), []
-        for k, s in enumerate(self.series):
-            departures = (s.values - key_state["norm_mean"][k]) / scale[k]
-            bands.append(band_of(departures[~self._marks.rows[k]]))
-        return bands_of(bands, scale.shape[1])
 
     @ops.default_backend("numpy")
     def _fit_drift(self, residuals: Sequence[Series], key_state: State) -> None:
