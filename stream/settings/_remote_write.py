@@ -78,7 +78,7 @@ class RemoteWriteSection(CredentialsFields):
     @classmethod
     def _sound_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if sentence := bracket_fault(value):
-            raise ValueError(sentence)
+            raise ValueError(sentence.removesuffix("."))
         return value
 
     @field_validator("labels")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException
 
 from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
@@ -98,7 +99,12 @@ class Stage:
 
     def committed(self) -> list[int | None]:
         group = f"{self.settings.kafka.group}-remote-write"
-        return kafka_client.committed_offsets(self.broker.bootstrap, group, f"{self.input}.scores")
+        try:
+            return kafka_client.committed_offsets(
+                self.broker.bootstrap, group, f"{self.input}.scores"
+            )
+        except KafkaException:  # a new cluster has no coordinator of the group yet
+            return [None]
 
     def value(self, name: str) -> float:
         lines = self.metrics.render().decode().splitlines()

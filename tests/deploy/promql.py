@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.bridge import OUTCOMES, RESULTS
-from stream.observe import IncidentMetrics, Metrics, RemoteWriteMetrics
+from stream.observe import ConsoleMetrics, IncidentMetrics, Metrics, RemoteWriteMetrics
 from stream.observe.host import merge
 from stream.remote_write import CHANNEL_COLUMNS, KEY_COLUMNS, READ
 from stream.remote_write import OUTCOMES as SAMPLE_OUTCOMES
@@ -109,6 +109,7 @@ def exposed() -> dict[str, tuple[str, set[str]]]:
         metrics.render()
         + merge([None])  # of all workers of a host
         + IncidentMetrics(OUTCOMES, RESULTS, process=False).render()
+        + ConsoleMetrics(process=False).render()
         + RemoteWriteMetrics(READ, SAMPLE_OUTCOMES, RESULTS, process=False).render()
     )
     found = {
