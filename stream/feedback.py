@@ -47,7 +47,7 @@ def feedback_of(
     blamed = [
         c
         for i, c in enumerate(top)
-        if (i == 0 or c["share"] >= _LEAST_SHARE) and c.get("value") is not None
+        if (i == 0 or c["share"] >= _LEAST_SHARE) and c.get("value", 0.0) is not None
     ]
     if not blamed:
         raise UserError(
