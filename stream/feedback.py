@@ -124,7 +124,7 @@ def _blamed(body: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {
         (channel["name"], channel["direction"])
         for i, channel in enumerate(body.get("top_channels") or [])
-        if (i == 0 or channel["share"] >= _LEAST_SHARE) and channel.get("value") is not None
+        if (i == 0 or channel["share"] >= _LEAST_SHARE) and channel.get("value", 0.0) is not None
     }
 
 

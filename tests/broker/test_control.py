@@ -226,18 +226,25 @@ def test_a_topic_of_other_records_is_told_in_one_sentence(
 def test_an_export_applies_without_a_change_and_a_file_takes_over_with_prune_alone(
     broker: Broker, tmp_path: Path, control: Control
 ) -> None:
-    """Remarks tell of a silence that is over, and of kinds that do nothing yet."""
+    """Remarks tell of a silence and a calendar that are over. Windows are no change either."""
     config = ("--config", settings_file(broker, tmp_path))
     rules, export = tmp_path / "rules.toml", tmp_path / "export.toml"
-    rules.write_text(FIRST + '[[silence]]\nname = "past"\nuntil = 2020-01-01T00:00:00Z\n')
+    rules.write_text(
+        FIRST + '[[silence]]\nname = "past"\nuntil = 2020-01-01T00:00:00Z\n'
+        '[[calendar]]\nname = "work"\nzone = "Europe/Berlin"\nweekly = ["sat 22:00-02:00"]\n'
+        '[[calendar]]\nname = "over"\nzone = "UTC"\n'
+        "windows = [{ begin = 2020-01-01, end = 2020-01-02 }]\n"
+    )
     done = control("apply", rules, "--author", "ada", "--yes", *config)
     kinds = [(each["kind"], each["source"]) for each in done["remarks"]]
-    assert ("ended_silence", "silence/past") in kinds
-    assert control("list", *config)["remarks"] == done["remarks"]
+    ended = [("ended_calendar", "calendar/over"), ("ended_silence", "silence/past")]
+    assert sorted(kinds) == ended
+    listed = control("list", *config)["remarks"]
+    assert sorted(each["source"] for each in listed) == [source for _, source in ended]
     export.write_text(control("export", *config, plain=True))
     again = control("apply", export, "--author", "bob", "--yes", *config)
     assert (again["changes"], again["digest"]) == ([], done["digest"])
-    assert [each["source"] for each in control("list", *config)["documents"]] == ["rules.toml"] * 3
+    assert [each["source"] for each in control("list", *config)["documents"]] == ["rules.toml"] * 5
     shown = control("apply", export, "--prune", "--yes", *config, plain=True)
     assert "changed (written by ada, " in shown
     assert "-# of rules.toml\n  +# of export.toml" in shown

@@ -154,7 +154,8 @@ def _line(document: Document) -> Text:
     line = Text(f"{document.key:<32} ", "bold")
     line.append(f"{clean(document.author):<16} {clean(document.time)}  ", "dim")
     fields = msgspec.to_builtins(document.body)
-    del fields["kind"]
+    for name in ("kind", "times"):  # a calendar has hundreds of these
+        fields.pop(name, None)
     words = [f"{name}={_short(value)}" for name, value in fields.items()]
     line.append(" ".join(words))
     if document.reason:

@@ -57,3 +57,9 @@ def test_a_topic_that_is_missing_is_told_from_an_empty_one(
     monkeypatch.setattr(show.clients, "partition_counts", lambda _: topics)
     settings = Settings.model_validate({"kafka": {"group": "g"}, "control": {"enabled": True}})
     assert words in show._no_documents(settings)
+
+
+def test_a_calendar_is_one_short_line() -> None:
+    (document,) = parse(WEEKLY, "x", "ada", TIME)
+    words = _line(document).plain.split("Z  ", 1)[1]
+    assert words == "weekly=sat 22:00-02:00 zone=UTC until=2028-01-04T12:00:00Z"
