@@ -66,7 +66,7 @@ Bodies = Sequence[dict[str, Any]]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The size of the measurement."""
-    parser.add_argument("--seeds", default="11,12,13,14,15,16", help="of the fleets")
+    parser.add_argument("--seeds", default="1,2,3,4,5,6,7,8", help="of the fleets")
     parser.add_argument("--keys", type=int, default=5)
     parser.add_argument("--history", type=float, default=14.0, help="days of training")
     parser.add_argument("--days", type=float, default=14.0, help="days with faults")
