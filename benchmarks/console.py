@@ -49,8 +49,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         `core_share`: CPU seconds a second for decoding and storing; `rss_mib`: memory of this
-        process, with `messages_mib` of messages that wait in it; `store_mib`; `behind_seconds`: delay of the reader at the
-        end; `latency_ms`: quantiles of each question.
+        process, with `messages_mib` of messages that wait in it; `store_mib`: memory of the store;
+        `behind_seconds`: delay of the reader at the end; `latency_ms`: quantiles of each question.
     """
     settings = Settings.model_validate(
         {"input": {"topics": ["telemetry"]}, "console": {"memory_mib": options.memory_mib}}

@@ -14,7 +14,7 @@ from benchmarks.fleet import INTERVAL_US, Block, Fleet
 from benchmarks.stages import Stages
 from ember_core.pipeline import FleetModel
 from stream.codecs import make_codec
-from stream.engine import Engine, SliceOffsets
+from stream.engine import DetailedScores, Engine, Limits, SliceOffsets
 from stream.records import Decoded
 
 TOPIC: Final = "telemetry"
@@ -41,16 +41,25 @@ class Bench:
         fleet: Its keys.
         partitions: Partitions that the keys are spread over.
         one_by_one: A step for each partition of a batch, in place of one for all.
+        limits: Bounds of the records; the engine's own without them.
 
     Attributes:
+        details: Detailed scores of the last step.
         events: Events since the warm-up.
         now_us: Event time after the warm-up.
     """
 
     def __init__(
-        self, model: FleetModel, fleet: Fleet, partitions: int = 1, *, one_by_one: bool = False
+        self,
+        model: FleetModel,
+        fleet: Fleet,
+        partitions: int = 1,
+        *,
+        one_by_one: bool = False,
+        limits: Limits | None = None,
     ) -> None:
-        self.engine = Engine(model)
+        self.engine = Engine(model, None, limits)
+        self.details: list[DetailedScores] = []
         for partition in range(partitions):
             self.engine.attach((TOPIC, partition))
         self._partitions, self._one_by_one = partitions, one_by_one
@@ -96,6 +105,7 @@ class Bench:
         result = self.engine.step_all(slices, batch, slice_offsets)
         elapsed = time.perf_counter() - started
         self.events += len(result.events)
+        self.details = result.details
         return elapsed
 
     def warm(self, rounds: int = _WARM_ROUNDS) -> Iterator[Block]:

@@ -140,7 +140,10 @@ class Fleet:
         index = {key: i for i, key in enumerate(model.keys)}
         model_keys = np.asarray([index[b"%d" % kind] for kind in self.kind.tolist()])
         state = {name: value[model_keys] for name, value in model.key_state.items()}
-        return replace(model, keys=list(self.keys), key_state=state)
+        bands = model.bands
+        if bands is not None:
+            bands = bands._replace(known=bands.known[model_keys])
+        return replace(model, keys=list(self.keys), key_state=state, bands=bands)
 
     def _values(
         self,

@@ -50,6 +50,12 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "evidence": Benchmark(
         "benchmarks.evidence", "cost of channel evidence over that of joint evidence, by batch"
     ),
+    "bands": Benchmark(
+        "benchmarks.bands", "share of usual rows within the usual band of each channel"
+    ),
+    "scores": Benchmark(
+        "benchmarks.scores", "cost of a record with every scored row written, over that without"
+    ),
     "records": Benchmark(
         "benchmarks.records", "messages/s and samples/s of wide and of long formats, in one run"
     ),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import evidence
+from benchmarks import evidence, scores
 from benchmarks.frame import RESULTS
 from benchmarks.markdown import table
 from benchmarks.peers import PEERS
@@ -275,6 +275,7 @@ PARTS: Final[Mapping[str, Callable[[Result], str]]] = {
     "performance-model": _model,
     "performance-skew": _skew,
     "performance-evidence": evidence.page,
+    "performance-scores": scores.page,
     "performance-latency": _latency,
     "performance-memory": _memory,
     "performance-recovery": _recovery,

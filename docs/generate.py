@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import feedback, library_page, performance_page, retraining
+from benchmarks import bands, feedback, library_page, performance_page, retraining
 from benchmarks.frame import kept_result
 from benchmarks.markdown import table
 from benchmarks.ordinary import page as ordinary
@@ -44,6 +44,7 @@ PAGES = (
     "proofs.md",
     "quality.md",
     "row-layout.md",
+    "scores.md",
     "settings.md",
 )
 CHANNELS = tuple(f"channel_{n}" for n in range(8))
@@ -232,6 +233,7 @@ PARTS = {
         for result, page in (("quality", quality), ("ordinary", ordinary))
         for name in page.TABLES
     },
+    "bands": lambda: bands.page(kept_result("bands")),
     "feedback": lambda: feedback.part(kept_result("feedback")),
     "retraining": lambda: retraining.part(kept_result("retraining")),
     **{name: functools.partial(performance_page.part, name) for name in performance_page.PARTS},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from ember_core.evaluate import baselines, summarise, summary
 from ember_core.pipeline import FleetModel
 from stream.engine import (
     AnyEngine,
+    DetailedScores,
     Engine,
     Limits,
     ProfiledEngine,
@@ -34,7 +35,12 @@ _NOW_MS = 2**43  # Kafka's timestamp of recorded data, so late that no event tim
 
 @dataclass
 class KeyScores:
-    """Scored rows of one key, each of shape `(n,)`."""
+    """Scored rows of one key, each of shape `(n,)`.
+
+    Attributes:
+        details: The same rows with the usual band of each channel, as the scores topic has them;
+            None where they are not asked for (`Limits.detailed`), or there are none.
+    """
 
     time_us: NDArray[np.int64]
     score: NDArray[np.float32]
@@ -44,6 +50,7 @@ class KeyScores:
     anomaly: NDArray[np.bool_]
     trigger: NDArray[np.int8]
     firing: NDArray[np.bool_]
+    details: DetailedScores | None = None
 
 
 @dataclass
@@ -193,6 +200,7 @@ def backtest(
     warm = warm and data.divided
     result = Backtest(data, [], window=window, warm=warm, model=model)
     parts: list[tuple[NDArray[np.int64], Any]] = []
+    details: list[DetailedScores] = []
     offset, changes, control_changes = 0, changes or {}, control_changes or {}
     key_number = {table.key: i for i, table in enumerate(data.tables)}
     # A step has one model: batches end where the model changes.
@@ -215,6 +223,7 @@ def backtest(
         if not is_kept:
             continue
         result.events += step.events
+        details += step.details
         for outcome, number in step.counts.items():
             result.counts[outcome] = result.counts.get(outcome, 0) + number
         owner = key_index[decoded.message[step.scores.sample]]
@@ -222,6 +231,7 @@ def backtest(
             owner[row] = key_number[key]
         parts.append((owner, step.scores))
     result.scores = _by_key(parts, len(data.tables))
+    _add_details(result.scores, details, key_number)
     result.open_intervals = engine.open_intervals()
     return result
 
@@ -293,6 +303,19 @@ def _by_key(parts: list[tuple[NDArray[np.int64], Any]], keys: int) -> list[KeySc
         for name in names
     }
     return [KeyScores(**{n: c[owner == k] for n, c in columns.items()}) for k in range(keys)]
+
+
+def _add_details(
+    scores: list[KeyScores], details: Sequence[DetailedScores], key_number: Mapping[bytes, int]
+) -> None:
+    """Add the detailed rows of all steps to those of each key, which has one model."""
+    parts: dict[int, list[DetailedScores]] = {}
+    for each in details:
+        number = np.array([key_number[key] for key in each.keys])
+        for key in np.unique(number).tolist():
+            parts.setdefault(key, []).append(each.take(np.flatnonzero(number == key)))
+    for key, own_parts in parts.items():
+        scores[key].details = DetailedScores.in_sequence(own_parts)
 
 
 def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:

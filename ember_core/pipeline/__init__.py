@@ -10,12 +10,15 @@ from .arrangements import cascade_stages as cascade_stages
 from .arrangements import service_stages as service_stages
 from .arrival import Arrival as Arrival
 from .arrival import Start as Start
+from .bands import COVERAGE as COVERAGE
+from .bands import Bands as Bands
+from .bands import bands_of_noise as bands_of_noise
+from .bands import follow_bands as follow_bands
 from .cascade import CascadePipeline as CascadePipeline
 from .civil import CivilCalendar as CivilCalendar
 from .clock import Clock as Clock
 from .config import ADJUSTABLE as ADJUSTABLE
 from .config import PipelineConfig as PipelineConfig
-from .coverage import COVERAGE as COVERAGE
 from .drift import Drift as Drift
 from .evidence import ChannelEvidence as ChannelEvidence
 from .evidence import JointEvidence as JointEvidence

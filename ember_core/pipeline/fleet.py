@@ -17,6 +17,7 @@ from ember_core.serialize import (
 )
 
 from .arguments import as_key, require_positive
+from .bands import Bands
 from .config import ADJUSTABLE
 from .group_motor import GroupMotor
 from .motor import Calibration, MotorNeuron
@@ -35,9 +36,6 @@ _ADDED = (
     *("channels.level_rows", "channels.level_least", "channels.level_most", "channels.widening"),
 )
 """Weights that bundles of earlier versions have not: a key never seen warms up without them."""
-
-_BANDS = ("normaliser.band", "channels.band")
-"""Weights that bundles of earlier versions have not: their bands are those of normal noise."""
 
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """Errors that follow from a card whose values are not those that `save` writes."""
@@ -71,6 +69,7 @@ class FleetModel:
         sha256: Digest of the bundle, of its card, which holds that of the arrays; empty until saved
             or loaded.
         pauses: Usual pauses of the keys; None: none was seen.
+        bands: Bands that keys begin with; None in bundles of earlier versions: those of noise.
 
     Raises:
         ValueError: If a key is there twice, or has no state.
@@ -86,6 +85,7 @@ class FleetModel:
     sha256: str = ""
     recipe: RowRecipe | None = None
     pauses: Pauses | None = None
+    bands: Bands | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that do not belong to the states."""
@@ -96,6 +96,11 @@ class FleetModel:
                 "Every key has one state. Expected different keys, and as many rows of states. "
                 f"Received: {len(self.keys)} keys, {len(set(self.keys))} different ones, and "
                 f"states of {sorted(rows)} rows."
+            )
+        if self.bands is not None and len(self.bands.known) != len(self.keys):
+            raise ValueError(
+                f"Every key has one band. Expected {len(self.keys)} bands. "
+                f"Received: {len(self.bands.known)}. Choose those of the same keys."
             )
 
     @property
@@ -207,6 +212,8 @@ class FleetModel:
             arrays |= {f"{prefix}.{name}": ops.to_numpy(state[name]) for name in learned}
         if self.pauses is not None:
             arrays |= {"key.pauses": self.pauses.longest, "key.pause_time": self.pauses.time_us}
+        if self.bands is not None:
+            arrays |= {"key.bands": self.bands.known, "new.bands": self.bands.new}
         card = {
             "name": self.name,
             "version": self.version,
@@ -247,9 +254,8 @@ class FleetModel:
             names = {old: name for name, old in _BUNDLE_NAMES.items()}
             weights = {k[8:]: v for k, v in arrays.items() if k.startswith("weights.")}
             weights = {names.get(k, k): v for k, v in weights.items()}
-            for added in (_ADDED, _BANDS):
-                if not weights.keys() & set(added):
-                    weights |= {k: v for k, v in pipeline.state_dict().items() if k in added}
+            if not weights.keys() & set(_ADDED):
+                weights |= {k: v for k, v in pipeline.state_dict().items() if k in _ADDED}
             pipeline.load_state_dict(weights)
             keys = [_key_bytes(k) for k in card["keys"]]
             states = []
@@ -262,6 +268,9 @@ class FleetModel:
             pauses = None
             if "key.pauses" in arrays:
                 pauses = Pauses(arrays["key.pauses"], arrays["key.pause_time"])
+            bands = None
+            if "key.bands" in arrays:
+                bands = Bands(arrays["key.bands"], arrays["new.bands"])
             recipe = RowRecipe.from_json(card["recipe"]) if card.get("recipe") else None
             if recipe is not None and recipe.names != pipeline.config.channels:
                 raise ValueError("the recipe makes other channels than the pipeline has")
@@ -276,6 +285,7 @@ class FleetModel:
                 sha256=digest,
                 recipe=recipe,
                 pauses=pauses,
+                bands=bands,
             )
         except _FOREIGN as error:
             raise BundleError(

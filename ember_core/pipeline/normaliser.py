@@ -6,7 +6,6 @@ from typing import Any
 
 from ember_core import ops
 
-from .coverage import band_of_noise
 from .observation import Observation
 from .stage import Role, Stage, State, StateField
 
@@ -33,15 +32,12 @@ class Normaliser(Stage):
         mean_rows: Buffer `(C,)`, likewise.
         least: Buffer `(C,)`: smallest value that is learnt.
         most: Buffer `(C,)`: largest.
-        band: Buffer `(2, C)`: usual deviations below and above the mean between which 95 % of
-            usual rows lie.
     """
 
     prior_rows: Any
     mean_rows: Any
     least: Any
     most: Any
-    band: Any
 
     def __init__(self, n_channels: int, clip: float = CLIP) -> None:
         super().__init__()
@@ -50,7 +46,6 @@ class Normaliser(Stage):
             self.register_buffer(name, ops.zeros((n_channels,)))
         self.register_buffer("least", ops.full((n_channels,), -UNBOUNDED))
         self.register_buffer("most", ops.full((n_channels,), UNBOUNDED))
-        self.register_buffer("band", band_of_noise(n_channels))
 
     def state_fields(self) -> tuple[StateField, ...]:
         """Mean, variance, range and number of values of each channel."""

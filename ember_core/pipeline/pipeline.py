@@ -42,8 +42,7 @@ from .rbm_score import RBMScore
 from .scaler import FeatureScaler
 from .stage import Role, Stage, State, StateField, names_with, zero_state
 from .tail import Tail
-from .usual_band import UsualBand as UsualBand
-from .usual_band import usual_band
+from .usual_band import UsualRows
 from .visible_units import VisibleUnits
 from .windows import ExponentialWindows, RowWindows
 
@@ -427,15 +426,15 @@ class Pipeline(Module):
                 f"Received: dtype={ops.dtype(time_us)}."
             )
 
-    def usual_band(self, observation: Observation, rows: Any, values: Any) -> UsualBand:
-        """Return the usual values of rows, and the bounds between which 95 % of usual rows lie.
+    def usual_rows(self, observation: Observation, rows: Any, values: Any) -> UsualRows:
+        """Return what is usual for rows, with how far they are from it.
 
         Args:
             observation: Rows observed.
             rows: Indices among them, `(N,)`.
             values: Values of these, `(N, C)`, NaN where missing.
         """
-        return usual_band(self.normaliser, self.channels, observation, rows, values)
+        return UsualRows(self.normaliser, observation, rows, values)
 
     def explain(self, visible: Any) -> Any:
         """Return the share of each channel in the free energy of rows.

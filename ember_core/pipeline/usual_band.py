@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ember_core import ops
 
-from .evidence import ChannelEvidence
 from .normaliser import Normaliser
 from .observation import Observation
 
@@ -25,41 +24,54 @@ class UsualBand(NamedTuple):
     upper: Any
 
 
-def usual_band(
-    normaliser: Normaliser,
-    channels: ChannelEvidence | None,
-    observation: Observation,
-    rows: Any,
-    values: Any,
-) -> UsualBand:
-    """Return the usual band of rows.
+class UsualRows:
+    """Usual values of some rows, and how far the rows are from them.
 
     With channel evidence the usual value is that of the time of day and week. It goes along with
     the anchor, which stands still under evidence, so that it does not follow a fault. A model of
-    joint evidence knows no time of day: its band is the key's mean in training and the quantiles
-    around it, the same at every hour.
+    joint evidence knows no time of day: its usual value is the key's mean in training.
 
     Args:
         normaliser: Stage with the means and deviations of keys.
-        channels: Evidence of the channels; None with joint evidence alone.
-        observation: The rows.
+        observation: Rows observed.
         rows: Indices among them, `(N,)`.
         values: Values of these, `(N, C)`, NaN where missing.
+
+    Attributes:
+        departures: How far the rows are from their usual values, `(N, C)`, float32, in usual
+            sizes; NaN where missing or unknown.
     """
-    if channels is None:
-        moments = {name: value[rows] for name, value in observation.moments.items()}
-        usual = normaliser.restore(moments, ops.zeros_like(values))
-        low, high = (normaliser.restore(moments, bound) for bound in _bounds(normaliser.band))
-        # A channel that the key has never sent has no mean.
-        is_unknown = (moments["norm_count"] == 0) & (moments["norm_mean"] == 0)
-        is_unknown = is_unknown & ~ops.isfinite(values)
-    else:
-        usual = observation.usual.values(rows)
-        low, high = (observation.usual.values(rows, bound) for bound in _bounds(channels.band))
-        is_unknown = ~observation.usual.is_known(rows)
-    nothing = float("nan")
-    return UsualBand(*(ops.where(is_unknown, nothing, column) for column in (usual, low, high)))
 
+    def __init__(
+        self, normaliser: Normaliser, observation: Observation, rows: Any, values: Any
+    ) -> None:
+        self._normaliser, self._usual, self._rows = normaliser, observation.usual, rows
+        missing = float("nan")
+        if self._usual is not None:
+            self._is_unknown = ~self._usual.is_known(rows)
+            departures = self._usual.departures(rows, values)
+        else:
+            self._moments = {name: value[rows] for name, value in observation.moments.items()}
+            # A channel that the key has never sent has no mean.
+            is_empty = (self._moments["norm_count"] == 0) & (self._moments["norm_mean"] == 0)
+            self._is_unknown = is_empty & ~ops.isfinite(values)
+            mean, scale = self._moments["norm_mean"], normaliser.scale(self._moments)
+            departures = ops.astype((values - mean) / scale, "float32")
+        self.departures = ops.where(self._is_unknown, missing, departures)
 
-def _bounds(band: Any) -> tuple[Any, Any]:
-    return band[0], band[1]
+    def band(self, bounds: Any) -> UsualBand:
+        """Return the usual values and their bounds.
+
+        Args:
+            bounds: Bounds of the departures, `(N, 2, C)`: the lower ones, then the upper ones.
+        """
+        missing = float("nan")
+        columns = (self._values(sizes) for sizes in (0.0, bounds[:, 0], bounds[:, 1]))
+        return UsualBand(*(ops.where(self._is_unknown, missing, column) for column in columns))
+
+    def _values(self, sizes: Any) -> Any:
+        if self._usual is not None:
+            return self._usual.values(self._rows, sizes)
+        mean = self._moments["norm_mean"]
+        z = ops.zeros_like(mean) + sizes
+        return self._normaliser.restore(self._moments, z)

@@ -27,7 +27,7 @@ _COMMANDS = {
     "record": "Write the records of a topic to a file, as telemetry to train on.",
     "replay": "Send recorded telemetry to a topic.",
     "simulate": "Send the telemetry of a simulated fleet with faults.",
-    "tail": "Follow anomalies, triggers, incidents or dead letters.",
+    "tail": "Follow anomalies, triggers, incidents, dead letters or scores.",
     "explain": "Explain an event: rarity, channels, episode.",
     "feedback": "Say that an event was a false alarm, real, or is normal now.",
     "doctor": "Check cluster, topics, records and model, and name the fixes.",

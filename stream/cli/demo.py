@@ -7,8 +7,11 @@ import os
 import sys
 import time
 from contextlib import nullcontext
+from importlib.util import find_spec
+from typing import Annotated
 
 import psutil
+from cyclopts import Parameter
 from rich.console import Console as Terminal
 from rich.console import RenderableType
 from rich.live import Live
@@ -20,7 +23,7 @@ _OWN_START_SECONDS = 10.0  # an older process did something else before the demo
 def demo(
     *,
     headless: bool = False,
-    console: bool = False,
+    console: Annotated[bool | None, Parameter(negative="--no-console")] = None,
     seconds: float | None = None,
     seed: int = 1,
     json: bool = False,
@@ -35,10 +38,10 @@ def demo(
     Args:
         headless: Show no live table, and run the stream as fast as the worker reads it.
         console: Serve the console beside it, and print its address: every machine with its usual
-            band, buttons that inject faults and one that kills the worker. Needs the extra
-            `console`. The demo then goes on until Ctrl-C.
-        seconds: Wall time of the whole demo, training included. Default: 60, with the console
-            without end.
+            band, buttons that inject faults and one that kills the worker. It needs the extra
+            `console`. Default: on a terminal, where the extra is installed.
+        seconds: Wall time of the whole demo, training included. Default: 60; with the console the
+            demo goes on until Ctrl-C.
         seed: Seed of fleet and faults.
         json: Print the result as one JSON object, as the last line of stdout.
     """
@@ -51,6 +54,8 @@ def demo(
 
     messages = Terminal(stderr=True)
     live = not headless and messages.is_terminal
+    has_console = all(find_spec(name) for name in ("pyarrow", "starlette", "uvicorn"))
+    console = live and has_console if console is None else console
     options = Options(
         seconds=_SECONDS if seconds is None else seconds,
         seed=seed,

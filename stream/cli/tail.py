@@ -6,7 +6,7 @@ import fnmatch
 import os
 import sys
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from stream.errors import UserError
 from stream.keys import key_of, key_text
+from stream.scores import require_arrow
 from stream.settings import Settings
 from stream.tools import clients, reading
 from stream.types import TP
@@ -25,11 +26,13 @@ from stream.types import TP
 from . import lines
 from .options import OutputTopicArgs, OutputTopicOptions, require_at_least, since_ms
 from .output import print_json
+from .score_lines import newest_records, score_line, score_records
 
 _DEFAULT_LINES = 10
 
-Kind = Literal["anomalies", "triggers", "incidents", "dead-letters"]
+Kind = Literal["anomalies", "triggers", "incidents", "dead-letters", "scores"]
 Matcher = Callable[[bytes | None], bool]
+Records = Callable[[Message], Iterable[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,15 @@ def tail(
     json: bool = False,
     source: OutputTopicArgs = OutputTopicOptions(),
 ) -> None:
-    """Show anomalies, triggers, incidents or dead letters: the last ten, then new ones.
+    """Show anomalies, triggers, incidents, dead letters or scores: the last ten, then new ones.
 
     With --lines or --since the command ends when it has shown them, unless --follow is given. On a
-    terminal lines are for people, elsewhere one JSON object each.
+    terminal lines are for people, elsewhere one JSON object each. A message of scores has the rows
+    of a step: all of them as JSON, and for people the newest of each key.
 
     Args:
         kind: Output to show.
-        lines: Show the last N.
+        lines: Show the last N; of scores the last N messages.
         since: Show those written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
         key: Only these stream keys; * and ? stand for any characters.
         follow: Wait for new ones. Default without --lines and --since.
@@ -84,11 +88,13 @@ def tail(
         lines if is_bounded else _DEFAULT_LINES,
         since_ms(since),
         not is_bounded if follow is None else follow,
-        _matcher(key),
+        None if kind == "scores" else _matcher(key),
     )
+    if kind == "scores":
+        require_arrow()
     metadata = clients.fetch_metadata(settings.kafka)
     partitions = output_topics(metadata, settings, kind, source.topic)
-    show = _printer(kind, json=json)
+    show = _printer(kind, json=json, matches=_matcher(key))
     consumer = clients.open_consumer(settings.kafka)
     searchable = not clients.is_embedded(metadata)
     try:
@@ -119,6 +125,12 @@ def output_topics(
     """
     counts = clients.partition_counts(metadata)
     field: Any = kind.replace("-", "_")
+    if kind == "scores" and not settings.output.scored_keys and topic is None:
+        raise UserError(
+            "No scores are written here. Expected output.scores to be `all`, or patterns of keys. "
+            "Received: output.scores='off'. Set it for the workers and for this command, or name "
+            "the topic with --topic."
+        )
     names = [topic] if topic else settings.output_topics(field)
     existing = {name: counts[name] for name in names if name in counts}
     if not existing:
@@ -176,19 +188,36 @@ def _matcher(pattern: str | None) -> Matcher | None:
     return matches
 
 
-def _printer(kind: Kind, *, json: bool) -> Callable[[Message], None]:
-    record = lines.dead_letter_record if kind == "dead-letters" else lines.event_record
+def _printer(
+    kind: Kind, *, json: bool, matches: Matcher | None = None
+) -> Callable[[Message], None]:
     line = {
         "dead-letters": lines.dead_letter_line,
         "incidents": lines.incident_line,
+        "scores": score_line,
     }.get(kind, lines.event_line)
     console = Console(soft_wrap=True, highlight=False)
+    for_people = console.is_terminal and not json
+    records = _records(kind, matches, newest=for_people)
 
-    def show_line(message: Message) -> None:
-        console.print(line(record(message)))
+    def show_lines(message: Message) -> None:
+        for record in records(message):
+            console.print(line(record))
 
     def show_json(message: Message) -> None:
-        print_json(record(message))
+        for record in records(message):
+            print_json(record)
         sys.stdout.flush()
 
-    return show_line if console.is_terminal and not json else show_json
+    return show_lines if for_people else show_json
+
+
+def _records(kind: Kind, matches: Matcher | None, *, newest: bool) -> Records:
+    """Return the function that makes records of a message; one of scores has many keys."""
+    if kind != "scores":
+        record = lines.dead_letter_record if kind == "dead-letters" else lines.event_record
+        return lambda message: [record(message)]
+    rows = newest_records if newest else score_records
+    if matches is None:
+        return rows
+    return lambda message: (r for r in rows(message) if matches(key_of(r["key"])))

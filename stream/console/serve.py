@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -67,6 +68,7 @@ class Server:
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             proxy_headers=False,  # the guard reads the address of the proxy itself
             timeout_graceful_shutdown=_STOP_SECONDS,
@@ -184,9 +186,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise UserError(
             f"The console cannot listen. Expected a free address. Received: console.host={host!r}, "
-            f"console.port={port} ({error.strerror or error}). Choose another one (0: any port)."
+            f"console.port={port} ({reason}). Choose another one (0: any port)."
         ) from None
 
 

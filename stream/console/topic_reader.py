@@ -76,6 +76,11 @@ class TopicReader:
                 self._read(stop)
             except clients.UnreachableError as error:
                 self._wait(stop, error.message)
+            except UserError as error:
+                # At the start somebody looks; later a topic that was made anew is no reason to end.
+                if not self._positions:
+                    raise
+                self._wait(stop, error.message)
             except KafkaException as error:
                 self._wait(stop, f"The broker refused to be read: {error.args[0].str()}.")
 

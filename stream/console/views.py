@@ -55,14 +55,18 @@ def chosen_keys(store: Store, pattern: str, channel: str, firing: bool | None) -
 
 
 def firing_flags(store: Store) -> NDArray[np.bool_]:
-    """Return whether each key fires: by its newest row, or an open episode, `(keys,)`."""
+    """Return whether each key fires, `(keys,)`.
+
+    Triggers are what people are told, so they decide. A key that has fired since before the hours
+    that are read has none among them: there its newest row decides.
+    """
     table = store.table
-    flags = np.zeros(len(table), np.bool_)
-    # Triggers are what people are told; rows bring them only where there is no scores topic yet.
-    for text in store.episodes.firing:
+    flags = table.firing[: len(table)].copy()
+    open_keys = store.episodes.firing
+    for text in store.episodes.keys:
         number = table.find(key_of(text))
         if number is not None:
-            flags[number] = True
+            flags[number] = text in open_keys
     return flags
 
 

@@ -280,8 +280,9 @@ class _Live:
         self._shown_at = now
         seconds = max(now - self._began, 1e-9)
         event_seconds = self._scenario.played * self._scenario.fleet.interval_us / 1e6
+        span = "" if self._options.goes_on else f" of {self._options.seconds:.0f}"
         headline = (
-            f"{now:4.0f} of {self._options.seconds:.0f} s   {self._link.sent:,} records sent, "
+            f"{now:4.0f}{span} s   {self._link.sent:,} records sent, "
             f"{self._link.processed / seconds:,.0f} a second scored   "
             f"event time × {event_seconds / seconds:,.0f}"
         )

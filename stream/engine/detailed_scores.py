@@ -29,7 +29,8 @@ class DetailedScores:
         usual: Usual value at the row's time, `(n, C)`; NaN where unknown.
         lower: Lower bound of the usual band, `(n, C)`.
         upper: Upper bound, `(n, C)`.
-        contribution: Share of each channel in the row, as events have it, `(n, C)`.
+        contribution: Share of each channel in the row, as events have it, `(n, C)`; NaN on usual
+            rows of a model of joint evidence.
     """
 
     channels: tuple[str, ...]
@@ -70,12 +71,21 @@ class DetailedScores:
         """
         if len(parts) == 1:
             return parts[0]
+        rows = cls.in_sequence(parts)
+        return rows.take(np.argsort(rows.sample, kind="stable"))
+
+    @classmethod
+    def in_sequence(cls, parts: Sequence[DetailedScores]) -> DetailedScores:
+        """Return the rows of several parts of one model, one part after the other.
+
+        Args:
+            parts: The parts, one at least; samples may be of several slices.
+        """
         columns = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
         }
         keys = [key for part in parts for key in part.keys]
-        whole = cls(parts[0].channels, keys, **columns)
-        return whole.take(np.argsort(whole.sample, kind="stable"))
+        return cls(parts[0].channels, keys, **columns)
 
 
 _COLUMNS = tuple(f.name for f in fields(DetailedScores) if f.name not in ("channels", "keys"))

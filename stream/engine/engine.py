@@ -93,6 +93,7 @@ class Engine(OwnedPartitions):
             limits.ttl_us,
             missing_channels=limits.missing_channels,
             hard_limits=self._hard_limits,
+            bands=bool(limits.detailed),
         )
 
     def _use(self, model: FleetModel, store: Store) -> None:

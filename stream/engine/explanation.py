@@ -14,6 +14,8 @@ from stream.records import Evidence, rfc3339
 
 SHOWN: Final = 5
 """Channels named in an event."""
+EXPLAINED: Final = 2.0
+"""Severity from which a row has shares of its channels: one row in a hundred of a key has it."""
 _RANGE = 3.0
 """Usual sizes to each side of a usual value: nearly all rows of training lie between."""
 
@@ -79,6 +81,9 @@ def channel_shares(
 ) -> Any:
     """Return the share of each channel in rows, `(B, C)`, float64, by which events name channels.
 
+    With joint evidence alone that is the free energy, computed once more for each channel. So only
+    rows of severity `EXPLAINED` and more, and those of an episode, have shares; others are NaN.
+
     Args:
         pipeline: Pipeline of the model.
         observation: Rows observed.
@@ -87,7 +92,13 @@ def channel_shares(
         decided: Indices of the rows among these, `(B,)`.
     """
     if observation.usual is None:
-        return pipeline.explain(observation.visible[index])
+        is_explained = decision.severity[decided] >= EXPLAINED
+        is_explained |= (decision.firing | decision.resolves)[decided]
+        shares = np.full((len(index), len(pipeline.config.channels)), np.nan)
+        rows = np.flatnonzero(is_explained)
+        if rows.size:
+            shares[rows] = pipeline.explain(observation.visible[index[rows]])
+        return shares
     severities, lead = decision.severities[decided], decision.lead[decided]
     shares = np.zeros((lead.size, severities.shape[1] - 1))
     by_all = np.flatnonzero(lead == shares.shape[1])  # the others have shares of their own

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import Pipeline
+from ember_core.pipeline import PackedRows, Pipeline, follow_bands
 from stream.engine.state.table import Store
 from stream.key_patterns import KeyPatterns
 
@@ -53,14 +53,16 @@ class ScoreDetails:
         key_row = rows.row[scored.index[order]]
         keys = self._store.slab.keys(batch.keys.slots[key_row])
         if self._patterns is not None:
-            wanted = np.flatnonzero(self._patterns.find(keys) >= 0)
-            if not wanted.size:
+            matching = np.flatnonzero(self._patterns.find(keys) >= 0)
+            if not matching.size:
                 return None
-            order, key_row = order[wanted], key_row[wanted]
-            keys = [keys[i] for i in wanted.tolist()]
+            order, key_row = order[matching], key_row[matching]
+            keys = [keys[i] for i in matching.tolist()]
         index = scored.index[order]
         values = rows.values[index]
-        band = self._pipeline.usual_band(observation, index, values)
+        usual = self._pipeline.usual_rows(observation, index, values)
+        learns = ~scored.in_episode[order]
+        band = usual.band(self._bounds(batch, key_row, usual.departures, learns))
         shares = channel_shares(self._pipeline, observation, index, decision, order)
         fires, resolves = decision.fires[order], decision.resolves[order]
         return DetailedScores(
@@ -82,6 +84,29 @@ class ScoreDetails:
             contribution=shares.astype(np.float32),
         )
 
+    def _bounds(
+        self,
+        batch: StepBatch,
+        key_row: NDArray[np.int64],
+        departures: NDArray[np.float32],
+        learns: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """Return the band of each row, `(n, 2, C)`, and let the keys' bands go on with the rows.
+
+        Args:
+            batch: The batch; its keys' bands are written to.
+            key_row: Row of the batch's `keys` of each row, `(n,)`.
+            departures: Departures of the rows, `(n, C)`.
+            learns: False for rows that move no bound, `(n,)`.
+        """
+        packed, key_index, order = PackedRows.of(key_row)
+        bands = np.ascontiguousarray(batch.keys.fields["band"][key_index])
+        of_rows, moved_bands = follow_bands(packed, bands, departures[order], learns[order])
+        batch.keys.fields["band"][key_index] = moved_bands
+        bounds = np.empty_like(of_rows)
+        bounds[order] = of_rows
+        return bounds
+
     def _thresholds(
         self,
         batch: StepBatch,
@@ -90,8 +115,10 @@ class ScoreDetails:
         key_row: NDArray[np.int64],
     ) -> NDArray[np.float32]:
         """Return the evidence at which the motor neuron fires, `(n,)`, as triggers name it."""
-        own = self._pipeline.motor.on + batch.keys.fields["feedback"][key_row].astype(np.float64)
+        evidence = self._pipeline.motor.on + batch.keys.fields["feedback"][key_row].astype(
+            np.float64
+        )
         if scored.rules is not None:
-            own = own - scored.rules.lowered(order)
-        thresholds: NDArray[np.float32] = own.astype(np.float32)
+            evidence = evidence - scored.rules.lowered(order)
+        thresholds: NDArray[np.float32] = evidence.astype(np.float32)
         return thresholds

@@ -393,13 +393,13 @@ class Stepper:
             may_tell = ~batch.without_events[observed.rows.line]
             limits = self._hard_limits.follow(batch.keys, observed.rows, may_tell)
         self._episodes.emit(batch, observed, scored, changes, limits)
-        self._store.scatter(batch.keys.slots, batch.keys.block)
-        if observed is None or scored is None:
-            return ScoreColumns.empty()
-        if self._details is not None:
+        if self._details is not None and observed is not None and scored is not None:
             details = self._details.of(batch, observed, scored)
             if details is not None:
                 result.details.append(details)
+        self._store.scatter(batch.keys.slots, batch.keys.block)
+        if observed is None or scored is None:
+            return ScoreColumns.empty()
         return scored.columns(observed.rows, batch.sample, silent)
 
     def _missing_channels(

@@ -32,7 +32,8 @@ class ScoreBatch:
         usual: Usual value at the row's time of day and week, `(n, C)`; NaN where unknown.
         lower: Lower bound of the usual band, `(n, C)`.
         upper: Upper bound, `(n, C)`.
-        contribution: Share of each channel in the severity of the row, `(n, C)`.
+        contribution: Share of each channel in the severity of the row, `(n, C)`; NaN on usual rows
+            of a model of joint evidence.
     """
 
     topic: str

@@ -113,6 +113,31 @@ def test_the_plan_has_the_control_topic_where_documents_come_by_it(
     assert {"Read", "Write"} <= set(shlex.split(right))
 
 
+@pytest.mark.parametrize("rekey", [False, True])
+def test_the_plan_has_the_topic_of_scores_where_they_are_written(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str], rekey: bool
+) -> None:
+    """As many partitions as what the engine reads, a retention, and the right to write."""
+    topic = broker.topic("telemetry", 5)
+    cluster = settings(broker, topic, tmp_path)
+    assert cluster.config is not None
+    text = cluster.config.read_text()
+    more = "rekey = true\nrekey_partitions = 7\n" if rekey else ""
+    scores = 'scores = ["web-*"]\nscores_retention_seconds = 7200\n'
+    cluster.config.write_text(f"{text}{more}[output]\n{scores}")
+    plan(cluster=cluster, json=True)
+    planned = json.loads(capsys.readouterr().out)
+    (made,) = (each for each in planned["topics"] if each["name"] == f"{topic}.scores")
+    assert made["partitions"] == (7 if rekey else 5)
+    assert made["config"] == {
+        "cleanup.policy": "delete",
+        "retention.ms": "7200000",
+        "segment.ms": "600000",
+    }
+    (right,) = (each for each in planned["rights"] if each["name"] == f"{topic}.scores")
+    assert set(right["operations"]) == {"Write", "Describe", "DescribeConfigs"}
+
+
 def test_the_plan_of_re_keying_has_its_topic(
     broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

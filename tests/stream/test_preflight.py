@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stream.preflight import find_mistakes, require_sound
+from stream.scores import ScoresError
 from stream.settings import Settings, SettingsError
 
 
@@ -35,6 +36,8 @@ def test_the_defaults_have_none() -> None:
         (["t", "t.triggers"], {}, {}),
         (["t", "t.dead-letters"], {}, {}),
         (["a", "b"], {"triggers": "all.<input>", "anomalies": "b"}, {}),
+        (["t", "t.scores"], {"scores": "all"}, {}),
+        (["t"], {"scores": ["web-*"], "scores_topic": "t"}, {}),
     ],
 )
 def test_an_output_that_is_an_input(
@@ -44,6 +47,18 @@ def test_an_output_that_is_an_input(
     assert "is an input too" in sentence
     assert "Expected" in sentence
     assert sentence.count("\n") == 0
+
+
+def test_scores_without_their_package_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they are written only."""
+
+    def missing() -> None:
+        raise ScoresError("Scores need one package more.")
+
+    monkeypatch.setattr("stream.preflight.require_arrow", missing)
+    assert not mistakes(input={"topics": ["t", "t.scores"]})
+    (sentence,) = mistakes(output={"scores": "all"})
+    assert sentence.startswith("`output.scores` cannot be used. Scores need one package more.")
 
 
 def test_a_changelog_that_is_an_input() -> None:

@@ -20,7 +20,6 @@ import numpy as np
 from ember_core import ops
 from ember_core.pipeline.arrival import AGES
 from ember_core.pipeline.civil import CivilCalendar
-from ember_core.pipeline.coverage import band_of_noise
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.packing import PackedRows
 from ember_core.pipeline.recurrences import by_blocks
@@ -69,8 +68,6 @@ class ChannelEvidence(FollowedChannels):
         level_rows: Buffer `(C,)`: rows of its own that the level a new key begins with counts as.
         level_least: Buffer `(C,)`: smallest transformed value that a new key learns its level of.
         level_most: Buffer `(C,)`: largest.
-        band: Buffer `(2, C)`: usual sizes below and above the usual value between which 95 % of
-            usual rows lie.
     """
 
     profiles: Any
@@ -80,7 +77,6 @@ class ChannelEvidence(FollowedChannels):
     level_rows: Any
     level_least: Any
     level_most: Any
-    band: Any
 
     def __init__(
         self,
@@ -106,7 +102,6 @@ class ChannelEvidence(FollowedChannels):
         self.register_buffer("level_rows", ops.zeros((n_channels,)))
         self.register_buffer("level_least", ops.zeros((n_channels,)) + UNBOUNDED)
         self.register_buffer("level_most", ops.zeros((n_channels,)) - UNBOUNDED)
-        self.register_buffer("band", band_of_noise(n_channels))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal component."""

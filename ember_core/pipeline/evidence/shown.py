@@ -43,12 +43,23 @@ class Usual:
 
         Args:
             rows: Indices of the rows.
-            sizes: Usual sizes above them, a number or `(C,)`: 3 and -3 give the usual range.
+            sizes: Usual sizes above them, a number or `(N, C)`: 3 and -3 give the usual range.
         """
         unit, expected, level, size, growth = (column[rows] for column in self._columns)
         shifted = ops.astype((level + sizes * growth) * size, "float64")
         values = self._transforms.inverse((expected + shifted) * unit)
         return ops.maximum(values, ops.astype(self._lowest, "float64"))
+
+    def departures(self, rows: Any, values: Any) -> Any:
+        """Return how far values are from the usual ones, `(N, C)`, float32, in usual sizes.
+
+        Args:
+            rows: Indices of the rows.
+            values: Values of these, `(N, C)`; NaN stays NaN.
+        """
+        unit, expected, level, size, growth = (column[rows] for column in self._columns)
+        distance = (self._transforms(values) / unit - expected) / size - level
+        return ops.astype(distance / growth, "float32")
 
 
 class ChannelStatistics:

@@ -12,6 +12,7 @@ import numpy as np
 from ember_core import ops
 from ember_core.nn import Module
 from ember_core.pipeline.arguments import require_positive
+from ember_core.pipeline.bands import Bands
 from ember_core.pipeline.civil import CivilCalendar
 from ember_core.pipeline.drift import SMALLEST, Drift
 from ember_core.pipeline.fleet import FleetModel
@@ -23,6 +24,7 @@ from ember_core.pipeline.stage import State
 from ember_core.pipeline.tail import Tail, fit_tail
 from ember_core.training import fit_rbm
 
+from .bands import mean_bands
 from .budgets import PageRates, pages_by_level
 from .channels import Spans, fit_channels
 from .fitted import LiquidFit, ScalesFit, ScoresFit, TailFit
@@ -134,6 +136,7 @@ class PipelineTrainer:
         self._expected: list[Any] = []
         self._channels, self._unseen = dict[str, Any](), dict[str, Any]()
         self._prior: State = {}
+        self._bands: Bands | None = None
 
     def fit_scales(self) -> ScalesFit:
         """Fit the scales of every key's channels and of a key never seen, and find the periods.
@@ -160,6 +163,7 @@ class PipelineTrainer:
             residuals, self._expected = channel_fit.residuals, channel_fit.expected
             self.pipeline.channels, self._channels = channel_fit.stage, channel_fit.report
             self._prior = {name: value[0] for name, value in channel_fit.prior.items()}
+            self._bands = channel_fit.bands
             scales = fit_scales(residuals, config.channels) | channel_fit.first
         key_state = self.pipeline.initial_state(len(self.series))
         for name, value in scales.items():
@@ -172,6 +176,8 @@ class PipelineTrainer:
             row_count = len(self.series[k].time_us)
             var = row_count * key_state["norm_var"][k] + prior.rows * prior.var
             key_state["norm_var"][k] = var / (row_count + prior.rows)
+        if self._bands is None:
+            self._bands = mean_bands(self.pipeline.normaliser, self.series, key_state, self._marks)
         self._pace = Pace(config.periods_seconds, float(np.median(key_state["interval"])))
         if self.pipeline.drift is not None:
             self._fit_drift(residuals, key_state)
@@ -456,6 +462,7 @@ class PipelineTrainer:
         key_state, new_state = self._scales.first, self._tail.new_state
         model = FleetModel(self.pipeline, keys, key_state, new_state, report)
         model.pauses = pauses_in([s.time_us for s in self.series])
+        model.bands = self._bands
         return model.to(backend=self._backend)
 
     def _thresholds(self) -> dict[str, Any]:

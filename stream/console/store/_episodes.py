@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -97,6 +97,7 @@ class EpisodeTable:
         self._anomaly_ids: dict[str, Episode] = {}
         self._by_event: dict[str, Episode] = {}
         self._open: dict[tuple[str, str, str], Episode] = {}
+        self._counts: dict[str, int] = {}
 
     @property
     def nbytes(self) -> int:
@@ -110,6 +111,11 @@ class EpisodeTable:
         for episode in self._open.values():
             counts[episode.key] = counts.get(episode.key, 0) + 1
         return counts
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """Texts of the keys with episodes, open or over."""
+        return self._counts
 
     def take(self, event_id: str, kind: str, key: str, raw: bytes) -> Episode | None:
         """Take an event; return its episode, or None for a record that is none or is known.
@@ -135,6 +141,7 @@ class EpisodeTable:
         if episode is None:
             episode = Episode(kind, event_id, key, starts_us, None, {})
             self._episodes[episode_key] = episode
+            self._counts[key] = self._counts.get(key, 0) + 1
             self._drop_oldest()
         episode.add(event_id, body)
         self._by_event[event_id] = episode
@@ -162,6 +169,9 @@ class EpisodeTable:
             for event_id in self._episodes.pop(episode_key).bodies:
                 self._by_event.pop(event_id, None)
             self._open.pop(episode_key, None)
+            self._counts[episode_key[0]] -= 1
+            if not self._counts[episode_key[0]]:
+                del self._counts[episode_key[0]]
 
     def find(self, event_id: str) -> Episode | None:
         """Return the episode or anomaly of an event; None for an unknown one."""

@@ -160,6 +160,12 @@ def control_fields(channels: int) -> tuple[StateField, ...]:
     )
 
 
+def band_fields(channels: int) -> tuple[StateField, ...]:
+    """Return the field of a key's band, where scored rows are given in detail."""
+    doc = "bounds of usual departures of each channel, below and above, in usual sizes"
+    return (StateField("band", "<f4", (2, channels), doc),)
+
+
 def pause_fields() -> tuple[StateField, ...]:
     """Return the fields that tell the usual pauses of a key, where keys may become idle."""
     longest = "longest pauses when they were noted, by falling length, seconds"

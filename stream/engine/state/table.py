@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ember_core.pipeline import FleetModel, Role, names_with
+from ember_core.pipeline import FleetModel, Role, bands_of_noise, names_with
 from stream.keys import quoted
 from stream.records import Reason, Rejected
 
@@ -21,6 +21,7 @@ from .layout import (
     NEVER,
     RowLayout,
     WindowSpec,
+    band_fields,
     channel_fields,
     control_fields,
     engine_fields,
@@ -58,6 +59,7 @@ class Store:
         ttl_us: Idle time after which a key is forgotten, microseconds; 0: never.
         missing_channels: Rows remember which channels have stopped coming.
         hard_limits: Rows remember which hard limits are broken.
+        bands: Rows remember the bands of their channels.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Store:
         *,
         missing_channels: bool = False,
         hard_limits: bool = False,
+        bands: bool = False,
     ) -> None:
         pipeline = model.pipeline
         fields = pipeline.state_fields()
@@ -78,7 +81,8 @@ class Store:
         followed = channel_fields(len(model.channels)) if missing_channels else ()
         paused = pause_fields() if stale_intervals > 0 else ()
         limited = control_fields(len(model.channels)) if hard_limits else ()
-        self.layout = RowLayout((*fields, *own_fields, *followed, *paused, *limited))
+        banded = band_fields(len(model.channels)) if bands else ()
+        self.layout = RowLayout((*fields, *own_fields, *followed, *paused, *limited, *banded))
         self.channels = model.identity
         self.model, self.model_mark = model.sha256, mark_of(model.sha256)
         self.decided = names_with(Role.DECIDED, fields)
@@ -91,6 +95,10 @@ class Store:
             views = self.layout.views(self._known_keys)
             views["pauses"][...], views["pause_time"][...] = model.pauses
         self._new_key = self._initial_rows(model.new_state, 1)
+        if banded:
+            begin = model.bands or bands_of_noise(len(model.keys), len(model.channels))
+            self.layout.views(self._known_keys)["band"][...] = begin.known
+            self.layout.views(self._new_key)["band"][...] = begin.new
         self.migrator = RowMigrator(
             self.layout,
             self.model_mark,

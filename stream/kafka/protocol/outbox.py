@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from stream.types import TP
 
 from .ports import EventSink, Outgoing
 
+LIMIT_BYTES: Final = 64 * 1_048_576
+"""Bytes of events that may wait, of all partitions."""
+
 
 class Entry:
     """Event on its way: its message until it is sent, its acknowledgement from then on."""
 
-    __slots__ = ("ack", "message")
+    __slots__ = ("ack", "message", "size")
 
     def __init__(self, message: Outgoing) -> None:
         self.message: Outgoing | None = message
+        self.size = len(message.value or b"")
         self.ack: asyncio.Future[Any] | None = None
 
 
@@ -32,6 +37,7 @@ class Outbox:
     Args:
         sink: Sink that events go to at once; None holds them for the checkpoint.
         limit: Most events unacknowledged (or, held, not taken) before `wait_for_capacity` waits.
+        limit_bytes: Most bytes of them: messages of scored rows are large.
         on_full: Function called when it has to wait: an early checkpoint makes room in a held
             outbox.
     """
@@ -41,16 +47,17 @@ class Outbox:
         sink: EventSink | None,
         *,
         limit: int = 20_000,
+        limit_bytes: int = LIMIT_BYTES,
         on_full: Callable[[], None] = lambda: None,
     ) -> None:
         if limit < 1:
             raise ValueError(f"An outbox needs room. Expected limit >= 1. Received: limit={limit}.")
         self._sink = sink
-        self._limit = limit
+        self._limit, self._limit_bytes = limit, limit_bytes
         self._on_full = on_full
         self._entries: dict[TP, list[Entry]] = {}
         self._unsent: deque[Entry] = deque()
-        self._pending = 0
+        self._pending = self._pending_bytes = 0
         self._sending = asyncio.Lock()
         self._freed = asyncio.Event()
         self._broken: BaseException | None = None
@@ -72,6 +79,7 @@ class Outbox:
             entry = Entry(message)
             entries.append(entry)
             self._pending += 1
+            self._pending_bytes += entry.size
             if not self.held:
                 self._unsent.append(entry)
 
@@ -80,24 +88,24 @@ class Outbox:
         entries = self._entries.pop(tp, [])
         # Held events are the checkpoint's from now on; others count until they are acknowledged.
         if self.held:
-            self._done(len(entries))
+            self._done(entries)
         return entries
 
     def drop(self, tp: TP) -> None:
         """Forget a partition's events; those already sent stay sent."""
         for entry in self._entries.pop(tp, []):
             if entry.ack is None:
-                self._done(1)
+                self._done([entry])
                 if not self.held:
                     self._unsent.remove(entry)
 
     async def wait_for_capacity(self) -> None:
-        """Wait until fewer than `limit` events are pending.
+        """Wait until fewer events are pending than the limits allow.
 
         Raises:
             Exception: If an event could not be delivered, as the broker said.
         """
-        while self._pending >= self._limit:
+        while self._pending >= self._limit or self._pending_bytes >= self._limit_bytes:
             self._raise_broken()
             # Cleared before the call: an acknowledgement in between sets it again.
             self._freed.clear()
@@ -119,7 +127,7 @@ class Outbox:
                 entry.ack = ack
                 entry.message = None
                 self._unsent.popleft()
-                ack.add_done_callback(self._acknowledged)
+                ack.add_done_callback(partial(self._acknowledged, entry))
 
     async def settle(self, entries: Sequence[Entry]) -> None:
         """Wait until every one of these events is acknowledged.
@@ -130,15 +138,16 @@ class Outbox:
         await self.pump()
         await settled([entry.ack for entry in entries if entry.ack is not None])
 
-    def _acknowledged(self, ack: asyncio.Future[Any]) -> None:
-        self._done(1)
+    def _acknowledged(self, entry: Entry, ack: asyncio.Future[Any]) -> None:
+        self._done([entry])
         if ack.cancelled():
             self._broken = asyncio.CancelledError()
         elif ack.exception() is not None:
             self._broken = ack.exception()
 
-    def _done(self, count: int) -> None:
-        self._pending -= count
+    def _done(self, entries: Sequence[Entry]) -> None:
+        self._pending -= len(entries)
+        self._pending_bytes -= sum(entry.size for entry in entries)
         self._freed.set()
 
     def _raise_broken(self) -> None:

@@ -71,6 +71,7 @@ async def prepare(config: WorkerConfig, lifecycle: Lifecycle) -> Cluster:
         if config.rekeyed:
             inputs = await _rekeyed(admin, config, inputs, lifecycle)
         await _make(admin, config, inputs)
+        await _check_scores(admin, config, inputs)
         inputs = {topic: inputs[topic] for topic in config.topics}
         changelogs = {topic: config.changelog(topic) for topic in inputs}
         described = await admin.describe(list(changelogs.values()))
@@ -128,14 +129,40 @@ def own_topics(
         topics[config.changelog(topic)] = (count, {"cleanup.policy": "compact"})
         is_off = {"dead_letters": not config.dead_letters, "scores": not config.scores}
         for kind in config.output:
-            if not is_off.get(kind, False):
-                settings = _scores_config(config) if kind == "scores" else {}
-                topics.setdefault(config.output_topic(kind, topic), (count, settings))
+            name = config.output_topic(kind, topic)
+            if kind == "scores" and config.scores:
+                # Inputs may share it, and scored rows keep the number of their partition.
+                before, _ = topics.get(name, (0, {}))
+                topics[name] = max(count, before), _scores_config(config)
+            elif not is_off.get(kind, False):
+                topics.setdefault(name, (count, {}))
     for topic in config.model_topics:
         topics[topic] = (1, MODEL_CONFIG)
     if config.control_topic:
         topics[config.control_topic] = (1, CONTROL_CONFIG)
     return topics
+
+
+async def _check_scores(
+    admin: Admin, config: WorkerConfig, inputs: Mapping[str, TopicStatus]
+) -> None:
+    """Refuse a topic of scored rows that lacks partitions of its input.
+
+    Raises:
+        RefusedError: If it does: rows could not be written.
+    """
+    if not config.scores:
+        return
+    names = {topic: config.output_topic("scores", topic) for topic in config.topics}
+    described = await admin.describe(list(dict.fromkeys(names.values())))
+    for topic, name in names.items():
+        status, needed = described.get(name), inputs[topic].partitions
+        if status is not None and status.partitions < needed:
+            raise RefusedError(
+                "Scored rows are written to the partition of their record. Expected "
+                f"{needed} partitions in {name!r}, as {topic!r} has. Received: "
+                f"{status.partitions}. Add partitions, or set output.scores to off."
+            )
 
 
 def _scores_config(config: WorkerConfig) -> dict[str, str]:

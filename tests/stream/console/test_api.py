@@ -17,8 +17,10 @@ from starlette.testclient import TestClient
 from stream.console.app import endpoints, make_app
 from stream.console.console import Console
 from stream.console.endpoint import MOST_BODY_BYTES
+from stream.keys import key_of
 from tests.conftest import examples
 from tests.stream.console.filled import END_US, TOKEN, USER, filled_console
+from tests.stream.console.test_store import batch
 
 HOST = "http://127.0.0.1"
 MINUTE = 60_000_000
@@ -176,9 +178,6 @@ def test_members_of_an_incident_know_it(client: TestClient) -> None:
 )
 def test_any_key_has_a_path(name: str) -> None:
     console = filled_console(keys=3, hours=0.1)
-    from stream.keys import key_of
-    from tests.stream.console.test_store import batch
-
     console.store.take_scores(batch(np.array([END_US]), [key_of(name)]))
     with client_of(console) as client:
         path = f"/api/keys/{quote(name, safe='').replace('.', '%2E')}"
@@ -288,6 +287,18 @@ def test_without_documents_writes_say_what_to_set() -> None:
 
 
 # -- replays
+
+
+def test_a_key_that_fired_before_the_hours_fires() -> None:
+    """Its trigger is not among those that were read, and its rows say so."""
+    console = filled_console(keys=3, hours=0.1)
+    for firing in (True, False):
+        rows = batch(np.array([END_US + firing]), [b"long"])
+        rows.firing[:] = firing
+        console.store.take_scores(rows)
+        with client_of(console) as client:
+            keys = get(client, "/api/keys", pattern="long")["keys"]
+            assert [key["firing"] for key in keys] == [firing]
 
 
 def test_a_what_if_says_which_pages_go(writer: TestClient) -> None:

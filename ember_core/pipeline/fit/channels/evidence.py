@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core import ops
+from ember_core.pipeline.bands import Bands, band_of, bands_of
 from ember_core.pipeline.civil import CivilCalendar, bins_of_day
 from ember_core.pipeline.evidence import ChannelEvidence, Transforms
 from ember_core.pipeline.evidence.channel_evidence import UNBOUNDED, USUAL
@@ -75,6 +76,7 @@ class ChannelFit:
             usual units.
         residuals: The history less its seasonal part, in the order of the keys.
         report: Profile, anchor and transform of each channel, for the bundle.
+        bands: Bands that keys begin with.
     """
 
     stage: ChannelEvidence
@@ -83,6 +85,7 @@ class ChannelFit:
     expected: list[NDArray[np.float64]]
     residuals: list[Series]
     report: dict[str, Any]
+    bands: Bands
 
 
 @dataclass
@@ -139,6 +142,7 @@ class _Fit:
         self.marks = marks
         self.series, self.channels, self.calendar = series, tuple(channels), calendar
         self.progress = progress
+        self.bands: list[NDArray[np.float32]] = []
         steps = [float(np.median(np.diff(s.time_us))) * 1e-6 for s in series]
         self.step = max(float(np.median(steps)), 1e-3)
         self.day_rows = 86_400.0 / self.step
@@ -184,7 +188,8 @@ class _Fit:
             s.with_values(s.values - x) for s, x in zip(self.series, seasonal, strict=True)
         ]
         report = self._report(transforms, choices)
-        return ChannelFit(stage, first, prior, expected, without_season, report)
+        bands = bands_of(self.bands, len(self.channels))
+        return ChannelFit(stage, first, prior, expected, without_season, report, bands)
 
     # -- rows
 
@@ -365,6 +370,8 @@ class _Fit:
             for k, rows in self._followed(keys, residuals, stage, first):
                 marked = self.marks.rows[k]
                 found[k] = signal_extremes(rows, marked)
+                if turn == 1:
+                    self.bands.append(self._band(rows["signals"][:, 0], residuals[k], marked))
                 if not self.cold[k]:
                     shared_moments += moments(kept_rows(rows["signals"][:, 0], marked))
                 runs[k], repeats[k] = frozen_runs(kept_rows(rows["equal_run"], marked))
@@ -389,6 +396,18 @@ class _Fit:
             parts += kept_parts(trace[begin:], marked[begin:])
         days = days_of(parts, self.day_rows)
         stage.curves.assign({"tables": fit_tables(parts, days)})
+
+    def _band(self, departures: Any, residual: Any, marked: Any) -> Any:
+        """Return the band of a key's rows, `(2, C)`.
+
+        Args:
+            departures: Their departures, `(T, C)`, 0 where missing.
+            residual: Values less their expectation, NaN where missing.
+            marked: Rows that do not count, `(T,)`.
+        """
+        begin = settled_rows(len(departures), self.day_rows if self.has_day else 0.0)
+        departures = np.where(np.isfinite(residual), departures, np.nan)
+        return band_of(departures[begin:][~np.asarray(marked)[begin:]])
 
     def _followed(
         self, keys: list[_Key], residuals: list[Any], stage: ChannelEvidence, first: State

@@ -123,6 +123,30 @@ async def test_an_acknowledged_event_is_pending_no_more() -> None:
     assert outbox.pending == 2
 
 
+@pytest.mark.parametrize("held", [False, True])
+async def test_many_bytes_wait_as_many_events_do(held: bool) -> None:
+    """A message of scored rows is larger than a thousand events."""
+    full: list[None] = []
+    sink = ByHand()
+    outbox = Outbox(
+        None if held else sink, limit=99, limit_bytes=20, on_full=lambda: full.append(None)
+    )
+    outbox.add(A, [event(b"k")._replace(value=b"x" * 7) for _ in range(2)])
+    await outbox.pump()
+    await asyncio.wait_for(outbox.wait_for_capacity(), 5)
+    outbox.add(A, [event(b"k")._replace(value=b"x" * 7)])
+    await outbox.pump()
+    waiting = asyncio.ensure_future(outbox.wait_for_capacity())
+    await asyncio.sleep(0)
+    assert full
+    assert not waiting.done()
+    if held:
+        outbox.take(A)
+    else:
+        sink.acks[0].set_result(None)
+    await asyncio.wait_for(waiting, 5)
+
+
 async def test_a_sent_event_keeps_no_message() -> None:
     outbox, _ = await _sent(2, limit=9)
     assert [entry.message for entry in outbox.take(A)] == [None, None]
