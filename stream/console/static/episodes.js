@@ -74,9 +74,10 @@ function peakOf(episode) {
  */
 export function reasonOf(episode) {
   const summary = String(episode.summary ?? "");
-  const rest = summary.startsWith(episode.key) ? summary.slice(episode.key.length).replace(/^[:,\s]+/, "") : summary;
-  const words = rest || episode.description || episode.reason || episode.alert || "no reason was given";
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const rest = summary.startsWith(episode.key) ? summary.slice(episode.key.length) : summary;
+  // After the key and a space stands a verb; after a colon perhaps a channel, whose name is kept.
+  if (/^ \w/.test(rest)) return rest.charAt(1).toUpperCase() + rest.slice(2);
+  return rest.replace(/^[:,\s]+/, "") || episode.description || episode.reason || episode.alert || "No reason was given.";
 }
 
 /** @param {any} episode The episode. */

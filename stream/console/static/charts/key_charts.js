@@ -172,7 +172,7 @@ export class KeyCharts {
         const [severity, share] = [series.severity[i], shares[i]];
         if (!share || !severity || (severity - 1) * share < 0.1) continue;
         const x = plot.valToPos(times[i] / 1e6, "x", true);
-        const next = plot.valToPos(Math.min(times[i + 1] ?? Infinity, times[i] + longest) / 1e6, "x", true);
+        const next = plot.valToPos(Math.min(times[i + 1] ?? times[i] + longest / 2, times[i] + longest) / 1e6, "x", true);
         const [red, green, blue] = ramp(1 + (severity - 1) * Math.min(1, share * 1.2));
         ctx.fillStyle = `rgb(${red} ${green} ${blue})`;
         ctx.fillRect(x, bbox.top + line * height + ratio, Math.max(1, next - x), height - 2 * ratio);
