@@ -82,12 +82,34 @@ def test_it_gives_what_the_engine_gives(model: FleetModel) -> None:
 
 @pytest.mark.parametrize("batch_rows", [1, 17, 10**6])
 def test_the_size_of_a_batch_changes_nothing(model: FleetModel, batch_rows: int) -> None:
-    a = backtest(model, made(), limits=LIMITS)
-    b = backtest(model, made(), limits=LIMITS, batch_rows=batch_rows)
+    limits = replace(LIMITS, detailed=("*",))
+    a = backtest(model, made(), limits=limits)
+    b = backtest(model, made(), limits=limits, batch_rows=batch_rows)
     assert a.events == b.events
     assert a.counts == b.counts
     for s, t in zip(a.scores, b.scores, strict=True):
-        assert all(getattr(s, n).tobytes() == getattr(t, n).tobytes() for n in vars(s))
+        names = vars(s).keys() - {"details"}
+        assert all(getattr(s, n).tobytes() == getattr(t, n).tobytes() for n in names)
+        assert s.details is not None
+        assert t.details is not None
+        assert s.details.keys == t.details.keys
+        assert len(s.details) == len(s.time_us)
+        columns = vars(s.details).keys() - {"channels", "keys", "sample"}
+        for name in columns:
+            one, other = getattr(s.details, name), getattr(t.details, name)
+            assert one.tobytes() == other.tobytes(), name
+
+
+def test_details_are_those_of_keys_that_are_asked_for(model: FleetModel) -> None:
+    assert all(s.details is None for s in backtest(model, made(), limits=LIMITS).scores)
+    asked = replace(LIMITS, detailed=("a",))
+    result = backtest(model, made(), limits=asked)
+    with_details = [
+        table.key
+        for table, s in zip(result.dataset.tables, result.scores, strict=True)
+        if s.details is not None
+    ]
+    assert with_details == [b"a"]
 
 
 @pytest.mark.parametrize("batch_rows", [7, 4096])

@@ -69,7 +69,12 @@ async def test_the_event_is_sent_with_it() -> None:
 
     batch = decoded([b"a", b"b"], [5, 6], [0, 1])
     result = SimpleNamespace(
-        events=[event(b"a", 5), event(b"b", 6)], sources=[0, 1], rejected=[], late=[], counts={}
+        events=[event(b"a", 5), event(b"b", 6)],
+        sources=[0, 1],
+        details=[],
+        rejected=[],
+        late=[],
+        counts={},
     )
     positions = Positions()
     positions.start(TP, 0, -1)
