@@ -13,10 +13,11 @@ from starlette.responses import Response, StreamingResponse
 
 from stream.correlation.body import IncidentBody
 
-from . import views
+from . import event_views, views
 from .answers import ErrorAnswer
 from .console import Console
 from .endpoint import as_json
+from .numbers import rounded
 from .store import Episode
 
 _MOST_CLIENTS: Final = 200
@@ -81,7 +82,7 @@ class Live:
             severity = np.nan_to_num(table.severity[: len(table)], nan=0.0)
             order = np.argsort(-severity, kind="stable")[:_MOST_SEVERE]
             severe = [
-                {"key": table.texts[n], "severity": views.rounded(severity[n])}
+                {"key": table.texts[n], "severity": rounded(severity[n])}
                 for n in order.tolist()
                 if severity[n] >= _LEAST_SEVERITY
             ]
@@ -103,9 +104,9 @@ class Live:
             if isinstance(subject, Episode):
                 if (subject.ends_us or oldest_us) < oldest_us:
                     return
-                answer = views.episode_answer(store, subject)
+                answer = event_views.episode_answer(store, subject)
             elif subject is not None:
-                answer = views.incident_answer(subject)
+                answer = event_views.incident_answer(subject)
         self._send(_message(kind, answer))
 
     def _send(self, message: bytes) -> None:

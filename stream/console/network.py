@@ -12,8 +12,9 @@ from stream.keys import key_of
 
 from . import answers, requests
 from .endpoint import Call, Endpoint
+from .numbers import numbers_of, rounded
 from .replay import ActivationsTask
-from .views import NotKnownError, numbers_of, rounded
+from .views import NotKnownError
 
 _HOUR_MS: Final = 3_600_000
 

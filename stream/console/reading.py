@@ -9,7 +9,7 @@ import numpy as np
 
 from stream.version import version
 
-from . import answers, requests, views
+from . import answers, event_views, requests, views
 from .endpoint import Call, Endpoint
 from .guard import RefusedError
 
@@ -92,7 +92,7 @@ def events(call: Call) -> answers.EventsAnswer:
             400,
         )
     with call.console.store.locked() as store:
-        return views.events_answer(
+        return event_views.events_answer(
             store, kinds, query.key, query.status, query.limit, query.before_us
         )
 
@@ -101,7 +101,7 @@ def incidents(call: Call) -> answers.IncidentsAnswer:
     """Return incidents."""
     query: requests.IncidentsQuery = call.query
     with call.console.store.locked() as store:
-        return views.incidents_answer(store, query.status, query.limit)
+        return event_views.incidents_answer(store, query.status, query.limit)
 
 
 def control(call: Call) -> answers.ControlAnswer:
@@ -109,7 +109,7 @@ def control(call: Call) -> answers.ControlAnswer:
     with call.console.store.locked() as store:
         return answers.ControlAnswer(
             enabled=call.console.writer is not None,
-            documents=[views.document_answer(d) for d in store.documents.control.documents],
+            documents=[event_views.document_answer(d) for d in store.documents.control.documents],
             history=[msgspec.to_builtins(change) for change in store.changes],
         )
 

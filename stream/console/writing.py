@@ -16,7 +16,7 @@ from stream.feedback import NAME_DIGITS, feedback_of
 from stream.kafka.control_topic.publisher import Edit, Stamp
 from stream.records import TIME_MAX_US, rfc3339
 
-from . import answers, requests, views
+from . import answers, event_views, requests
 from .endpoint import Call, Endpoint
 from .guard import RefusedError
 from .views import NotKnownError
@@ -111,7 +111,7 @@ def _written(call: Call, document: Document) -> answers.WriteAnswer:
     else:
         _publish(call, Edit(document.key, former, document), document.reason)
     return answers.WriteAnswer(
-        document=views.document_answer(document),
+        document=event_views.document_answer(document),
         removed=None,
         undo=_undo_of(document.key, former),
     )

@@ -281,8 +281,8 @@ def _scored_keys(value: Any) -> Any:
         raise ValueError(
             "expected one pattern at least; `off` writes no scores, `all` those of all"
         )
-    if fault := bracket_fault(patterns):
-        raise ValueError(fault)
+    if bracket_fault(patterns):
+        raise ValueError("expected a `]` for each `[` of a pattern; `[[]` is the bracket itself")
     return tuple(patterns)
 
 

@@ -243,30 +243,6 @@ def test_what_is_shown_can_be_read_back() -> None:
     tomllib.loads(render_toml(settings))
 
 
-@pytest.mark.parametrize(
-    ("scores", "patterns"),
-    [
-        ("off", ()),
-        ("all", ("*",)),
-        (["web-*", "db-1"], ("web-*", "db-1")),
-        ("web-*, db-[12]", ("web-*", "db-[12]")),
-        ('["a,b", "c"]', ("a,b", "c")),
-    ],
-)
-def test_the_keys_whose_scores_are_written(scores: object, patterns: tuple[str, ...]) -> None:
-    settings = Settings.load(None, output={"scores": scores})
-    assert settings.output.scored_keys == patterns
-    assert settings.output.topic("scores", "telemetry") == "telemetry.scores"
-    reread = Settings.load(write(render_toml(settings), "scores.toml"))
-    assert reread.output == settings.output
-
-
-@pytest.mark.parametrize("scores", [[], [""], "", ["web-[0-9"], 3, True, {"web-*": 1}])
-def test_scores_of_no_keys_are_a_mistake(scores: object) -> None:
-    (sentence,) = mistakes(output={"scores": scores})
-    assert sentence.startswith("`output.scores`")
-
-
 def test_every_setting_is_described_and_has_its_variable() -> None:
     """The schema is the documentation."""
     schema = json_schema()

@@ -185,8 +185,7 @@ class ChannelEvidence(FollowedChannels):
         observation.channel_severity = per_row.pop("severity")
         observation.channel_hold = per_row.pop("hold")
         shown = [per_row.pop(name) for name in Usual.COLUMNS]
-        is_known = usual["usual_unit"] > 0
-        observation.usual = Usual(self.transforms, self.lowest, is_known, *shown)
+        observation.usual = Usual(self.transforms, self.lowest, usual["usual_unit"], *shown)
         signals, without_season = per_row.pop("signals"), per_row.pop("without_season")
         observation.channel_statistics = ChannelStatistics(
             self._statistic_severities, usual, per_row, signals

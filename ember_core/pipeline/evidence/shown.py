@@ -18,7 +18,7 @@ class Usual:
     Args:
         transforms: Transforms of the channels.
         lowest: Smallest value of each, `(C,)`.
-        known: Channels of the rows' keys whose usual values are known, `(R, C)`.
+        deviation: Usual unit of the channels of the rows' keys, `(R, C)`; 0 where unknown.
         columns: Columns of rows and channels, `(R, C)` each: the usual unit; the seasonal
             expectation, in usual units; the anchor, in usual sizes; the usual size, in usual
             units; its growth.
@@ -26,9 +26,9 @@ class Usual:
 
     COLUMNS: Final = ("unit", "expected", "level", "size", "growth")
 
-    def __init__(self, transforms: Transforms, lowest: Any, known: Any, *columns: Any) -> None:
+    def __init__(self, transforms: Transforms, lowest: Any, deviation: Any, *columns: Any) -> None:
         self._transforms, self._lowest, self._columns = transforms, lowest, columns
-        self._known = known
+        self._deviation = deviation
 
     def is_known(self, rows: Any) -> Any:
         """Return True for channels with a usual value, `(N, C)`.
@@ -36,7 +36,7 @@ class Usual:
         Args:
             rows: Indices of the rows.
         """
-        return self._known[rows]
+        return self._deviation[rows] > 0
 
     def values(self, rows: Any, sizes: Any = 0.0) -> Any:
         """Return usual values `(N, C)`, float64, in the channels' own units.

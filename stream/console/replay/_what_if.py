@@ -10,7 +10,7 @@ import msgspec
 
 from stream.backtest import backtest
 from stream.configure import engine_settings, load_models
-from stream.console import views
+from stream.console import event_views
 from stream.console.store import Episode, Store
 from stream.event_times import parse_time
 from stream.keys import key_text
@@ -83,4 +83,4 @@ def _place(page: Page) -> Place:
 
 
 def _answer(episode: Episode) -> Any:
-    return msgspec.to_builtins(views.episode_answer(Store(1 << 20, 1.0), episode))
+    return msgspec.to_builtins(event_views.episode_answer(Store(1 << 20, 1.0), episode))

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from ember_core.pipeline import FleetModel
-from stream.console import views
+from stream.console import event_views
 from stream.console.app import make_app
 from stream.console.console import Console, Reading
 from stream.console.guard import Guard
@@ -324,7 +324,7 @@ class StoreReplayer(Replayer):
             values = points.value.astype(np.float64)
             return states_of(model, task.key, points.time_us, values)
         before = [
-            msgspec.to_builtins(views.episode_answer(self._store, episode))
+            msgspec.to_builtins(event_views.episode_answer(self._store, episode))
             for episode in self._store.episodes.episodes()
             if key_of(episode.key) in task.keys
         ]
