@@ -216,7 +216,7 @@ def test_a_backtest_gives_the_rows_of_the_stream(model: FleetModel) -> None:
         is_train=np.zeros(len(feed), dtype=bool),
         label=None,
     )
-    dataset = Dataset(tuple(model.channels), (table,))
+    dataset = Dataset(tuple(model.channels), (table,), divided=False)
     (scores,) = backtest(model, dataset, limits=LIMITS, control=work(), batch_rows=53).scores
     assert scores.details is not None
     assert len(scores.details) == len(scores.score) == len(rows)

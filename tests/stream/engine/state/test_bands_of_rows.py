@@ -38,7 +38,7 @@ Log = dict[bytes, bytes | None]
 
 
 def noted(engine: Engine | ProfiledEngine, log: Log) -> None:
-    """Append what a checkpoint writes."""
+    """Append the rows that a checkpoint writes."""
     dirty = engine.take_dirty(TP)
     log.update(zip(dirty.keys, dirty.rows, strict=True))
 
