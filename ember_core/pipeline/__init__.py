@@ -24,6 +24,7 @@ from .evidence import ChannelEvidence as ChannelEvidence
 from .evidence import JointEvidence as JointEvidence
 from .evidence import SeverityCurves as SeverityCurves
 from .explain import Explainer as Explainer
+from .explain import channel_weights as channel_weights
 from .fleet import FleetModel as FleetModel
 from .gaps import GapFiller as GapFiller
 from .group_motor import GroupFiring as GroupFiring

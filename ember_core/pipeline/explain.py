@@ -8,7 +8,7 @@ import numpy as np
 
 from ember_core import ops
 
-from .observation import Observation
+from .observation import Observation, tail_probability
 from .rbm_score import freeze_rbm, sum_of_softplus
 from .stage import Stage, State
 
@@ -123,3 +123,28 @@ class Explainer(Stage):
         total = ops.sum(gain, axis=1)[:, None]
         even = ops.where(total > 0, 0.0 * gain, 0.0 * gain + 1.0 / self.n_channels)
         return ops.where(total > 0, gain / ops.where(total > 0, total, 1.0), even)
+
+
+def channel_weights(severities: Any, lead: Any, shares: Any) -> Any:
+    """Return the share of each channel in rows with channel evidence, `(B, C)`, float64.
+
+    A row that one channel leads is shared out by the probabilities of the channels, and its lead
+    has the largest share. A row that all channels lead together keeps their shares in the free
+    energy.
+
+    Args:
+        severities: Severity of each group, `(B, G)`.
+        lead: Leading group, `(B,)`.
+        shares: Share of each channel in the free energy, `(B, C)`; only rows that all channels
+            lead are read.
+    """
+    count = shares.shape[1]
+    channel_weight = 1.0 / tail_probability(severities[:, :count])
+    channel_weight = np.where(
+        np.arange(count)[None, :] == lead[:, None],
+        channel_weight.max(axis=1)[:, None] + channel_weight,
+        channel_weight,
+    )
+    return np.where(
+        (lead < count)[:, None], channel_weight / channel_weight.sum(axis=1)[:, None], shares
+    )

@@ -427,7 +427,7 @@ class Pipeline(Module):
             )
 
     def usual_rows(self, observation: Observation, rows: Any, values: Any) -> UsualRows:
-        """Return the usual values of rows, with how far they are from it.
+        """Return the usual values of rows, and how far the rows are from them.
 
         Args:
             observation: Rows observed.

@@ -12,6 +12,7 @@ from ember_core import ops
 
 from .arguments import as_times, as_values, in_channel_order
 from .bands import bands_of_noise, follow_bands
+from .explain import channel_weights
 from .fleet import FleetModel
 from .observation import Decision, Observation
 from .packing import PackedRows
@@ -233,8 +234,4 @@ def _shares(
     shares = pipeline.explain(observation.visible[index])
     if decision.lead is None:
         return shares
-    by_channel = decision.lead < count
-    weight = 10.0 ** decision.severities[:, :count].astype(np.float64)
-    leads = np.arange(count)[None, :] == decision.lead[:, None]
-    weight = np.where(leads, weight.max(axis=1)[:, None] + weight, weight)
-    return np.where(by_channel[:, None], weight / weight.sum(axis=1)[:, None], shares)
+    return channel_weights(decision.severities, decision.lead, shares)

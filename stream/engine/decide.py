@@ -86,13 +86,16 @@ class Decider:
         rows, observation = observed.rows, observed.observation
         index = np.flatnonzero(observation.scored)
         score = self.pipeline.score(observation.visible[index])
+        channels, row_rules = self.pipeline.channel_rows(observation, index), None
         if keys.rules is not None and index.size:
-            channels = self.pipeline.channel_rows(observation, index)
-            score, _, _ = rules.apply(keys.rules, rows, observation, index, score, channels)
+            score, channels, row_rules = rules.apply(
+                keys.rules, rows, observation, index, score, channels
+            )
         key_row, tail = rows.row[index], self.pipeline.tail
         state = {field.name: keys.fields[field.name][key_row] for field in tail.state_fields()}
         severity = tail.severity(state, tail.log_score(score))
         if observation.confidence is not None:
             severity = severity * observation.confidence[index, -1]
         evidence = keys.fields["evidence"][key_row]
-        return PlannedScores(index, score, np.asarray(severity, np.float32), evidence)
+        severity = np.asarray(severity, np.float32)
+        return PlannedScores(index, score, severity, evidence, observed, channels, row_rules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,18 @@ class DetailedScores:
         }
         keys = [key for part in parts for key in part.keys]
         return cls(parts[0].channels, keys, **columns)
+
+
+class PlacedDetails(NamedTuple):
+    """Detailed rows with their places among the rows of a batch.
+
+    Attributes:
+        row: Index of each among all completed rows, `(n,)`.
+        details: The rows.
+    """
+
+    row: NDArray[np.int64]
+    details: DetailedScores
 
 
 _COLUMNS = tuple(f.name for f in fields(DetailedScores) if f.name not in ("channels", "keys"))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ember_core.pipeline import Decision, Observation, Pipeline, tail_probability
+from ember_core.pipeline import Decision, Observation, Pipeline, channel_weights
 from ember_core.pipeline.evidence import statistic_name
 from stream.records import Evidence, rfc3339
 
@@ -67,7 +67,7 @@ def explain_channels(
         decided: Indices of the rows among these, `(B,)`.
     """
     severities, lead = decision.severities[decided], decision.lead[decided]
-    weight = _weights(severities, lead, shares)
+    weight = channel_weights(severities, lead, shares)
     order = np.argsort(-weight, axis=1, kind="stable")[:, :SHOWN]
     usual = (observation.usual.values(index, sizes) for sizes in (0.0, -_RANGE, _RANGE))
     columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
@@ -104,27 +104,7 @@ def channel_shares(
     by_all = np.flatnonzero(lead == shares.shape[1])  # the others have shares of their own
     if by_all.size:
         shares[by_all] = pipeline.explain(observation.visible[index[by_all]])
-    return _weights(severities, lead, shares)
-
-
-def _weights(severities: Any, lead: Any, shares: Any) -> Any:
-    """Return the weight of each channel in rows, `(B, C)`.
-
-    Args:
-        severities: Severity of each group, `(B, G)`.
-        lead: Leading group, `(B,)`.
-        shares: Share of each channel in the free energy, `(B, C)`; of rows that all channels lead.
-    """
-    count = shares.shape[1]
-    channel_weight = 1.0 / tail_probability(severities[:, :count])
-    channel_weight = np.where(
-        np.arange(count)[None, :] == lead[:, None],
-        channel_weight.max(axis=1)[:, None] + channel_weight,
-        channel_weight,
-    )
-    return np.where(
-        (lead < count)[:, None], channel_weight / channel_weight.sum(axis=1)[:, None], shares
-    )
+    return channel_weights(severities, lead, shares)
 
 
 def _evidence(

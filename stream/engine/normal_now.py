@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .episodes import Episodes
 
 FIELD = "normal_now"
+BAND = "band"
 
 
 class NormalNow:
@@ -130,3 +131,7 @@ class NormalNow:
         state = {name: fields[name][row : row + 1].copy() for name in names}
         for name, value in take_present(pipeline, state, np.array([time_us])).items():
             fields[name][row] = value[0]
+        if BAND in fields:  # a bound that a fault has moved out goes back slowly
+            key = self._store.slab.key(int(batch.keys.slots[row]))
+            initial_row = self._store.initial_row(key)[None]
+            fields[BAND][row] = self._store.layout.views(initial_row)[BAND][0]

@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ember_core.pipeline import PackedRows
+from ember_core.pipeline.pipeline import ChannelRows
 from stream.engine.state.table import Store
 
 from .batch import DueResolve, StepBatch
 from .planned_times import GRACE, PLANNED, USUAL
 from .result import ScoreColumns
-from .rows import CompletedRows
-from .rules_effect import Groups, RulesEffect
+from .rows import CompletedRows, ObservedRows
+from .rules_effect import Groups, RowRules, RulesEffect
 from .slices import PartitionSlice
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ class DividedRows:
     in_grace: NDArray[np.bool_] | None = None
     quiet_limits: NDArray[np.bool_] | None = None
 
+    def usual_of_all(self, usual: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the indices of usual rows among all, `(n,)`.
+
+        Args:
+            usual: Indices of the rows among the usual ones, `(n,)`.
+        """
+        return usual if self.usual_index is None else self.usual_index[usual]
+
+    def planned_of_all(self, planned: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the same of planned rows, of which there are some."""
+        assert self.planned_index is not None
+        return self.planned_index[planned]
+
 
 @dataclass(frozen=True)
 class PlannedScores:
@@ -69,35 +83,40 @@ class PlannedScores:
         score: Free energy, `(n,)`.
         severity: Severity, `(n,)`.
         evidence: Evidence of the key, which stands still, `(n,)`.
+        observed: All planned rows.
+        channels: Evidence of the channels of these; None with joint evidence alone.
+        rules: Rules of operators that they have; None: no row has any.
     """
 
     index: NDArray[np.int64]
     score: NDArray[np.float32]
     severity: NDArray[np.float32]
     evidence: NDArray[np.float32]
+    observed: ObservedRows
+    channels: ChannelRows | None = None
+    rules: RowRules | None = None
 
-    def columns(
-        self, rows: CompletedRows, sample: NDArray[np.int64], silent: Sequence[bytes] = ()
-    ) -> ScoreColumns:
-        """Return the rows in order of arrival.
+    def columns(self, sample: NDArray[np.int64], silent: Sequence[bytes] = ()) -> ScoreColumns:
+        """Return the rows as they stand here.
 
         Args:
-            rows: The planned rows.
             sample: Index in the slice of each line of the batch.
             silent: Keys of the batch, where their silence completed the rows.
         """
-        order = np.argsort(rows.line[self.index], kind="stable")
-        index, quiet = self.index[order], np.zeros(order.size, dtype=bool)
+        rows = self.observed.rows
+        quiet = np.zeros(self.index.size, dtype=bool)
         return ScoreColumns(
-            sample=sample[rows.line[index]],
-            time_us=rows.time_us[index],
-            score=self.score[order],
-            severity=self.severity[order],
-            evidence=self.evidence[order],
+            sample=sample[rows.line[self.index]],
+            time_us=rows.time_us[self.index],
+            score=self.score,
+            severity=self.severity,
+            evidence=self.evidence,
             anomaly=quiet,
             trigger=quiet.astype(np.int8),
             firing=quiet,
-            silent={i: silent[row] for i, row in enumerate(rows.row[index].tolist()) if silent},
+            silent={
+                i: silent[row] for i, row in enumerate(rows.row[self.index].tolist()) if silent
+            },
         )
 
 

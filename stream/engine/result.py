@@ -64,7 +64,14 @@ class ScoreColumns:
 
     def in_order(self) -> ScoreColumns:
         """Return the rows in the order of the samples that completed them."""
-        order = np.argsort(self.sample, kind="stable")
+        return self.take(np.argsort(self.sample, kind="stable"))
+
+    def take(self, order: NDArray[np.int64]) -> ScoreColumns:
+        """Return all rows in another order.
+
+        Args:
+            order: Their indices, each once, `(n,)`.
+        """
         names = [column.name for column in fields(self) if column.name != "silent"]
         columns = {name: getattr(self, name)[order] for name in names}
         position = {row: i for i, row in enumerate(order.tolist())}

@@ -119,6 +119,15 @@ class ScoredRows:
         fields["seq"][self.key_index] = self.packed.last(self.seq)
         fields["episode_rows"][self.key_index] = self.packed.last(self.episode_rows)
 
+    def arrival(self, rows: CompletedRows) -> NDArray[np.int64]:
+        """Return the order of arrival of the scored rows, `(n,)`.
+
+        Args:
+            rows: The completed rows.
+        """
+        order: NDArray[np.int64] = np.argsort(rows.line[self.index], kind="stable")
+        return order
+
     def columns(
         self,
         rows: CompletedRows,
@@ -132,7 +141,7 @@ class ScoredRows:
             sample: Index in the slice of each line of the batch.
             silent: Keys of the batch, where their silence completed the rows.
         """
-        order = np.argsort(rows.line[self.index], kind="stable")
+        order = self.arrival(rows)
         index, decision = self.index[order], self.decision
         fires, resolves = decision.fires[order], decision.resolves[order]
         return ScoreColumns(

@@ -306,11 +306,13 @@ class Stepper:
         divided = self._planned.divide(batch.keys.rules, rows, phases)
         batch.due_resolves = self._planned.due_resolves(batch, rows, phases)
         rest_motors(batch, self._pipeline)
-        planned, rows = None, divided.usual
+        planned, details, rows = None, None, divided.usual
         if divided.planned is not None:
             planned = score_planned(batch, divided.planned, self._store, self._decider, self._rules)
+            if self._details is not None:
+                details = self._details.of_planned(batch, divided, planned)
         if not rows.line.size:
-            return ObservedBatch(divided, None, planned)
+            return ObservedBatch(divided, None, planned, details)
         fields = batch.keys.fields
         # All keys of the batch in their order: a slice copies faster than an index.
         every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
@@ -325,7 +327,7 @@ class Stepper:
                 fields[name][keys] = value
         if divided.in_grace is not None:
             observation.may_fire = observation.may_fire & ~divided.in_grace
-        return ObservedBatch(divided, ObservedRows(rows, observation), planned)
+        return ObservedBatch(divided, ObservedRows(rows, observation), planned, details)
 
     def _note(
         self,
@@ -344,10 +346,9 @@ class Stepper:
         fields, observed = batch.keys.fields, observed_batch.observed
         if observed is not None:
             batch.outcome[observed.rows.line[observed.observation.scored]] = SCORED
-        if observed_batch.planned is not None and observed_batch.divided.planned is not None:
-            batch.outcome[observed_batch.divided.planned.line[observed_batch.planned.index]] = (
-                SCORED
-            )
+        planned = observed_batch.planned
+        if planned is not None:
+            batch.outcome[planned.observed.rows.line[planned.index]] = SCORED
         if self._limits.stale_intervals > 0:  # before the keys count as seen
             self._idle.note_deadlines(
                 batch, accepted, observed, completed.row_counts, completed.intervals
@@ -434,24 +435,14 @@ class Stepper:
             result.planned += observed_batch.planned_count
             result.in_grace += observed_batch.grace_count
         self._episodes.emit(batch, observed, scored, changes, limits)
-        if self._details is not None and observed is not None and scored is not None:
-            details = self._details.of(batch, observed, scored)
+        if self._details is not None and observed_batch is not None:
+            details = self._details.of(batch, observed_batch, scored)
             if details is not None:
                 result.details.append(details)
         self._store.scatter(batch.keys.slots, batch.keys.block)
-        columns = ScoreColumns.empty()
-        if observed is not None and scored is not None:
-            columns = scored.columns(observed.rows, batch.sample, silent)
-        if (
-            observed_batch is None
-            or observed_batch.planned is None
-            or observed_batch.divided.planned is None
-        ):
-            return columns
-        planned = observed_batch.planned.columns(
-            observed_batch.divided.planned, batch.sample, silent
-        )
-        return columns.and_then(planned).in_order()
+        if observed_batch is None:
+            return ScoreColumns.empty()
+        return observed_batch.columns(scored, batch.sample, silent)
 
     def _follow_limits(self, batch: StepBatch, divided: DividedRows) -> list[LimitChange]:
         """Follow the hard limits of all rows; those of planned rows are told at once.

@@ -110,7 +110,9 @@ class TinyDecider:
     def score_planned(
         self, keys: KeyRows, observed: ObservedRows, rules: RulesEffect
     ) -> PlannedScores:
-        return PlannedScores(*(np.zeros(0, dtype) for dtype in (np.int64, *[np.float32] * 3)))
+        return PlannedScores(
+            *(np.zeros(0, dtype) for dtype in (np.int64, *[np.float32] * 3)), observed
+        )
 
 
 class TinyNormalNow(NormalNow):

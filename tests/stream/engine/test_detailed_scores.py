@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import FleetModel, score_series
 from stream.control.rules import Rule
 from stream.engine import DetailedScores, Engine, Limits, ProfiledEngine, Profiles, WindowSpec
 from tests.core.pipeline.evidence import fleet
@@ -156,6 +156,17 @@ def test_the_columns_are_those_of_scores_and_events(of_channels: FleetModel) -> 
         assert channel["value"] == rows.value[fired, c]
         assert channel["expected"] == rows.usual[fired, c]
     assert rows.contribution.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_a_series_of_one_key_has_the_shares_of_the_stream(of_channels: FleetModel) -> None:
+    feed = [m for m in hosts() if m.samples[0][0] == b"host-1"]
+    rows = joined(run(of_channels, feed, limits=LIMITS))
+    values = np.array([m.samples[0][2] for m in feed])
+    times = np.array([m.samples[0][1] for m in feed])
+    series = score_series(of_channels, values, times, key=b"host-1")
+    assert (series.contribution.astype(np.float32) == rows.contribution).all()
+    assert (series.severity == rows.severity).all()
+    assert (series.upper == rows.upper).all()
 
 
 def test_rules_move_the_threshold_of_the_row(model: FleetModel) -> None:
