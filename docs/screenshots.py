@@ -1,7 +1,7 @@
 """Make the pictures of the tour, from the filled console or from one that runs.
 
 python docs/screenshots.py                                     # into docs/screenshots/
-python docs/screenshots.py --address "http://127.0.0.1:6061/#token=..."  # of `ember demo --console`
+python docs/screenshots.py --address "http://127.0.0.1:6058/#token=..."  # of `ember demo --console`
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream.control import Acknowledgement, Document, Feedback, Silence
+from stream.control import Acknowledgement, Calendar, Document, Feedback, Silence
 from stream.control.choices import with_choices
 from stream.control.files import same
+from stream.control.known_times import with_times_at, without_times
 from stream.feedback import NAME_DIGITS, feedback_of
 from stream.kafka.control_topic.publisher import Edit, Stamp
 from stream.records import TIME_MAX_US, rfc3339
@@ -41,6 +42,10 @@ def write_document(call: Call) -> answers.WriteAnswer:
             f"Received: {with_choices(error, Document)}.",
             400,
         ) from None
+    document.checked()
+    if isinstance(document.body, Calendar):
+        calendar = with_times_at(document.body, document.time)  # workers work out none
+        document = msgspec.structs.replace(document, body=calendar)
     return _written(call, document)
 
 
@@ -133,7 +138,8 @@ def _undo_of(key: str, former: Document | None) -> answers.Undo:
     kind, _, name = key.partition("/")
     if former is None:
         return answers.Undo("DELETE", f"/api/control/{quote(kind)}/{quote(name, safe='')}", None)
-    plain: dict[str, Any] = msgspec.to_builtins(former.body)
+    written = without_times(former.body) if isinstance(former.body, Calendar) else former.body
+    plain: dict[str, Any] = msgspec.to_builtins(written)
     body = {field: value for field, value in plain.items() if field != "kind"}
     request = {"kind": kind, "name": name, "reason": former.reason, "body": body}
     return answers.Undo("POST", "/api/control", request)

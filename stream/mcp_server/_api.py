@@ -35,7 +35,7 @@ class ConsoleApi:
     def __init__(self, url: str, token: str = "") -> None:
         if not url.startswith(("http://", "https://")):
             raise ConsoleError(
-                "The console cannot be asked. Expected an address such as http://127.0.0.1:6061. "
+                "The console cannot be asked. Expected an address such as http://127.0.0.1:6058. "
                 f"Received: url={url!r}.",
                 exit_code=2,
             )

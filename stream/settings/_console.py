@@ -15,7 +15,7 @@ class ConsoleSection(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(
-        default=6061, ge=0, le=65535, description="Port to listen on; 0: any free port."
+        default=6058, ge=0, le=65535, description="Port to listen on; 0: any free port."
     )
     hours: float = Field(
         default=24.0, gt=0, le=744, description="Hours to keep, by event time, and to read first."

@@ -197,6 +197,10 @@ def test_every_write_has_an_undo_that_restores_what_was(writer: TestClient) -> N
         ("/api/silence", {"until_us": 2_000_000_000_000_000, "keys": ["web-*"], "reason": "move"}),
         ("/api/control", {"kind": "rule", "name": "quiet-pumps", "body": {"weight": 0.5}}),
         ("/api/control", {"kind": "rule", "body": {"channels": ["cpu"], "ignore": True}}),
+        (
+            "/api/control",
+            {"kind": "calendar", "body": {"weekly": ["sat 22:00-02:00"], "zone": "UTC"}},
+        ),
     ]
     for path, body in requests:
         answer = writer.post(path, json=body)
@@ -210,6 +214,26 @@ def test_every_write_has_an_undo_that_restores_what_was(writer: TestClient) -> N
         after = get(writer, "/api/control")["documents"]
         assert _contents(after) == _contents(before)
     assert len(get(writer, "/api/control")["history"]) == 2 * len(requests) + 1
+
+
+def test_a_calendar_has_the_windows_that_workers_need(writer: TestClient) -> None:
+    windows = [{"begin": "2026-03-01T08:00:00.000Z", "end": "2026-03-01T10:00:00+01:00"}]
+    first = {"windows": windows, "keys": ["web-*"]}
+    calendar = {"kind": "calendar", "name": "move", "reason": "a move"}
+    answer = writer.post("/api/control", json=calendar | {"body": first})
+    assert answer.status_code == 200, answer.text
+    begin = 1_772_352_000
+    assert answer.json()["document"]["body"]["times"] == [[begin, begin + 3_600]]
+    weekly = {"weekly": ["sat 22:00-02:00"], "zone": "UTC", "times": [[1, 2]]}
+    answer = writer.post("/api/control", json=calendar | {"body": weekly})
+    body = answer.json()["document"]["body"]
+    assert len(body["times"]) > 50
+    assert {end - begin for begin, end in body["times"]} == {4 * 3_600}
+    assert body["until"]
+    undo = answer.json()["undo"]
+    assert "times" not in undo["body"]["body"]
+    answer = writer.request(undo["method"], undo["path"], json=undo["body"])
+    assert answer.json()["document"]["body"]["times"] == [[begin, begin + 3_600]]
 
 
 def _contents(documents: list[dict[str, Any]]) -> list[Any]:
@@ -239,6 +263,8 @@ def test_the_event_shows_what_people_said_of_it(writer: TestClient) -> None:
         ("/api/control", {"kind": "rule", "body": {"ignore": "yes"}}, 400),
         ("/api/control", {"kind": "rule", "name": "../x", "body": {}}, 400),
         ("/api/control", {"kind": "spell", "body": {}}, 400),
+        ("/api/control", {"kind": "calendar", "body": {}}, 400),
+        ("/api/control", {"kind": "calendar", "body": {"weekly": ["sat 8-9"], "zone": "x"}}, 400),
         ("/api/control", [], 400),
         ("/api/what-if", {"budget": "many"}, 400),
         ("/api/what-if", {"rules": [{"weight": -1}]}, 400),

@@ -41,9 +41,9 @@ def test_every_answer_has_the_headers_of_security(path: str) -> None:
     ("host", "status"),
     [
         ("127.0.0.1", 200),
-        ("127.0.0.1:6061", 200),
-        ("localhost:6061", 200),
-        ("[::1]:6061", 200),
+        ("127.0.0.1:6058", 200),
+        ("localhost:6058", 200),
+        ("[::1]:6058", 200),
         ("192.168.7.5", 200),
         ("console.example.org", 200),
         ("CONSOLE.example.org:443", 200),

@@ -226,7 +226,7 @@ def test_writing_needs_a_token() -> None:
     with pytest.raises(UserError, match=r"console\.token"):
         serve(Settings(), writes=True)
     with pytest.raises(UserError, match="http"):
-        serve(Settings(), "localhost:6061")
+        serve(Settings(), "localhost:6058")
 
 
 def test_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
