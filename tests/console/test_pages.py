@@ -116,3 +116,13 @@ def test_planned_work_is_for_the_key_and_in_the_history(open_page: Open) -> None
 
 def _all_channels(url: str) -> str:
     return url.split("&channels=")[0]
+
+
+def test_a_wrong_token_is_named(open_page: Open) -> None:
+    page = open_page("/incidents#token=wrong", writer=False)
+    page.get_by_text("read only", exact=True).wait_for()
+    button = page.locator(".card").first.get_by_role("button", name="Silence")
+    page.locator(".card").first.wait_for()
+    assert button.is_disabled()
+    said = page.get_by_text("read only", exact=True).get_attribute("title")
+    assert "the token of this tab is not console.token" in str(said)
