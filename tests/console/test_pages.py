@@ -90,3 +90,39 @@ def test_a_lost_connection_is_shown(browser: object, address: str) -> None:
     page.locator(".tab", has_text="Health").click()
     page.locator(".notice.fault", has_text="does not answer").wait_for()
     page.close()
+
+
+def test_planned_work_is_for_the_key_and_in_the_history(open_page: Open) -> None:
+    """The name of the key has blanks, which part patterns from one another elsewhere."""
+    page = open_page("/incidents")
+    # The event of this key has a channel that no row has.
+    page.route("**/series?*", lambda route: route.continue_(url=_all_channels(route.request.url)))
+    card = page.locator(".card").filter(has=page.locator(".card-key", has_text=HOSTILE)).first
+    card.get_by_role("button", name="Planned work").click()
+    assert (page.locator("dialog .form").bounding_box() or {})["height"] < 400
+    page.locator("#ask-reason").fill("a move")
+    page.locator("dialog .primary").click()
+    page.locator(".notice", has_text="The window is in the calendar").wait_for()
+    page.get_by_text("Who did what").click()
+    row = page.locator(".history-row", has_text="a move").first
+    row.get_by_text("wrote calendar/").wait_for()
+    control = page.evaluate("fetch('/api/control').then((answer) => answer.json())")
+    body = next(d["body"] for d in control["documents"] if d["reason"] == "a move")
+    assert body["keys"] == [HOSTILE.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")]
+    assert len(body["times"]) == 1
+    page.locator(".notice").get_by_role("button", name="Undo").click()
+    page.locator(".history-row", has_text="removed calendar/").first.wait_for()
+
+
+def _all_channels(url: str) -> str:
+    return url.split("&channels=")[0]
+
+
+def test_a_wrong_token_is_named(open_page: Open) -> None:
+    page = open_page("/incidents#token=wrong", writer=False)
+    page.get_by_text("read only", exact=True).wait_for()
+    button = page.locator(".card").first.get_by_role("button", name="Silence")
+    page.locator(".card").first.wait_for()
+    assert button.is_disabled()
+    said = page.get_by_text("read only", exact=True).get_attribute("title")
+    assert "the token of this tab is not console.token" in str(said)

@@ -66,7 +66,7 @@ export function actionsOf(episode, changed) {
   }
 
   async function calendar() {
-    const begin = Math.round(state.now());
+    const begin = Math.round(state.end()); // windows are compared with the times of records
     const given = await ask("Planned work", "A window in which the work is known. Times are in your zone.", [
       { name: "keys", label: "Keys (patterns)", value: patternOf(episode.key), required: true },
       { name: "begin", label: "Begins", type: "datetime-local", value: fieldTime(begin), required: true },
@@ -75,7 +75,10 @@ export function actionsOf(episode, changed) {
     ]);
     if (!given) return;
     const windows = [{ begin: new Date(given.begin).toISOString(), end: new Date(given.end).toISOString() }];
-    const body = { keys: given.keys.split(/[\s,]+/).filter(Boolean), windows };
+    // The name of a key may have blanks and commas.
+    const own = patternOf(episode.key);
+    const keys = given.keys.trim() === own.trim() ? [own] : given.keys.split(/[\s,]+/).filter(Boolean);
+    const body = { keys, windows };
     await change("POST", "/api/control", { kind: "calendar", reason: given.reason, body }, "The window is in the calendar.", changed);
   }
 }

@@ -16,6 +16,11 @@ export class ApiError extends Error {
 
 let csrf = "";
 
+/** Return whether this tab has a token. */
+export function hasToken() {
+  return sessionStorage.getItem(TOKEN) !== null;
+}
+
 /** Keep the token of a printed address (`#token=...`) for this tab, and take it out of sight. */
 export function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");

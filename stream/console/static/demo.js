@@ -42,7 +42,7 @@ export async function startDemo() {
   async function inject(kind) {
     try {
       const answer = await send("POST", "/api/demo/fault", { kind });
-      show(told, `${answer.kind.replaceAll("_", " ")} in ${answer.channel} for ${plural(answer.rows, "row")}. `, h("a", { href: keyAddress(answer.key) }, `Show ${answer.key}`));
+      show(told, `${answer.kind.replaceAll("_", " ")}${answer.channel ? ` in ${answer.channel}` : ""} for ${plural(answer.rows, "row")}. `, h("a", { href: keyAddress(answer.key) }, `Show ${answer.key}`));
     } catch (error) {
       fault(error);
     }

@@ -1,5 +1,5 @@
 /** What every page knows: the console's status, kept up to date. */
-import { get } from "./api.js";
+import { get, hasToken } from "./api.js";
 import { live } from "./live.js";
 
 const EVERY_MS = 10_000;
@@ -62,6 +62,8 @@ class State extends EventTarget {
   /** Return why nothing can be changed here, as a sentence; empty where it can. */
   get locked() {
     if (this.status?.can_write) return "";
+    if (this.status?.user) return "The console is read only: the workers follow no documents. Set control.enabled=true, and restart them and the console.";
+    if (hasToken()) return "The console is read only for you: the token of this tab is not console.token. Open the address with the right one.";
     return "The console is read only for you: it does not know who you are. Open the address that was printed, or see console.token and console.user_header.";
   }
 }

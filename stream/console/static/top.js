@@ -60,9 +60,7 @@ export function startTop() {
     const { status } = state;
     stream.textContent = status?.stream ?? "Ember";
     user.textContent = status ? (status.user ?? (status.can_write ? "" : "read only")) : "";
-    user.title = status?.can_write
-      ? "Changes are written in this name."
-      : "Set a token or a proxy header in [console] to change things from here.";
+    user.title = state.locked || "Changes are written in this name.";
     const count = status?.firing ?? 0;
     firing.hidden = !count;
     firing.textContent = String(count);

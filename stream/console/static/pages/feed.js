@@ -127,7 +127,7 @@ export function open(view, { query }) {
     replace(shown.map((/** @type {any} */ incident) => incidentCard(incident, incident.id === wanted)));
     keep(shown.filter((/** @type {any} */ incident) => incident.members.length).map(firstMember));
     show(more);
-    if (!shown.length) show(list, emptyState("No incident", "An incident joins alerts that belong together. `ember incidents` makes them from the triggers; without it, look at the feed."));
+    if (!shown.length) show(list, emptyState("No incident", "An incident joins alerts that belong together. The command ember incidents makes them from the triggers; without it, look at the feed."));
     list.querySelector(".is-chosen")?.scrollIntoView({ block: "center" });
   }
 
@@ -176,13 +176,12 @@ export function open(view, { query }) {
 /** @param {any} entry Entry of the history of documents. */
 function historyRow(entry) {
   const timeUs = entry.time_us ?? (entry.time ? Date.parse(entry.time) * 1e3 : null);
-  const name = entry.document ?? [entry.kind, entry.name].filter(Boolean).join("/");
   return h(
     "li",
     { class: "history-row" },
     timeElement(timeUs),
     h("span", { class: "history-who" }, entry.author ?? "somebody"),
-    h("span", {}, `${entry.action ?? "wrote"} ${typeof name === "string" ? name : ""}`),
+    h("span", {}, `${entry.after ? "wrote" : "removed"} ${entry.key}`),
     h("span", { class: "history-why" }, entry.reason ?? ""),
   );
 }

@@ -57,7 +57,7 @@ export function open(view, { query }) {
     try {
       const network = await get("/network", {}, controller.signal);
       if (!network.layers?.some((/** @type {any} */ layer) => layer.neurons.length)) {
-        show(stage, emptyState("The model has no network to draw", "Say the path of the bundle to `ember console`, or the topic that has it."));
+        show(stage, emptyState("The model has no network to draw", "Say the path of the bundle to the command ember console, or the topic that has it."));
         return;
       }
       picture = new WiringPicture(network);
