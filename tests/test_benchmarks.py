@@ -15,15 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import (
-    checkpoint_share,
-    events,
-    evidence,
-    frame,
-    latency,
-    performance_page,
-    recovery,
-)
+from benchmarks import checkpoint_share, evidence, frame, latency, performance_page, recovery
 from benchmarks.engine_bench import Bench, Wire, batches
 from benchmarks.fleet import Fleet
 from benchmarks.latency import Load, quantiles
@@ -103,16 +95,6 @@ def test_evidence_gives_the_ratios_to_joint_evidence(capsys):
     for shape, took in result["microseconds_per_record"].items():
         assert result["ratios"][shape] == round(took["channels+joint"] / took["joint"], 2)
     assert "rows of one key" in evidence.page(result)
-
-
-def test_events_gives_the_cost_by_rate(capsys):
-    words = "--json --keys 30 --channels 3 --kinds 5 --rows 300 --turns 3"
-    assert frame.main(["events", *words.split()]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    rates = result["events_per_1000"]
-    assert list(rates) == list(result["microseconds_per_record"]) == list(events.RATES)
-    assert rates["a storm"] > 500 > rates["none"]
-    assert "an event of a storm" in events.page(result)
 
 
 def test_records_compares_wide_and_long_formats(capsys):

@@ -132,6 +132,12 @@ class StepResult:
     planned: int = 0
     in_grace: int = 0
 
+    def with_joined_details(self) -> StepResult:
+        """Return this result with the details of its batches, all of one model, in one."""
+        if self.details:
+            self.details = [DetailedScores.joined(self.details)]
+        return self
+
 
 class RowsTaken(Sequence[bytes | None]):
     """Tombstones, rows and a meta row, in this order, over one block of memory.

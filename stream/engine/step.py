@@ -25,7 +25,6 @@ from stream.records import Decoded, Event
 from .admission import Admitted, admit
 from .batch import KeyRows, StepBatch
 from .decide import Decider
-from .detailed_scores import DetailedScores
 from .episodes import Episodes
 from .expiry import Expiry
 from .hard_limits import HardLimits, LimitChange
@@ -123,7 +122,7 @@ class Stepper:
         self._resolve_given_up(admitted, result)  # of keys that the step has restored or forgotten
         if admitted.ticks is not None:
             self._move_clocks(admitted, result)
-        return _with_joined_details(result)
+        return result.with_joined_details()
 
     def _completed_batches(
         self, admitted: Admitted, result: StepResult
@@ -201,7 +200,7 @@ class Stepper:
         self._idle.find(batch)
         self._emit_silent(batch, ScoreColumns.empty(), result)
         result.events += self.give_up(part)  # of rows restored from the disk
-        return _with_joined_details(result)
+        return result.with_joined_details()
 
     def give_up(self, part: Partition) -> list[Event]:
         """Resolve the alerts of a partition that its rows do not hold open any more."""
@@ -485,13 +484,6 @@ class Stepper:
             names = [channels[i] for i in changes.channel[changes.gone].tolist()]
             result.gone += zip(map(self._store.slab.key, slots.tolist()), names, strict=True)
         return changes
-
-
-def _with_joined_details(result: StepResult) -> StepResult:
-    """Join the details of the batches of a step, which are of one model."""
-    if result.details:
-        result.details = [DetailedScores.joined(result.details)]
-    return result
 
 
 def _without_events(

@@ -18,7 +18,7 @@ from tests.simulation.tiny import TinyEngine
 from tests.stream.kafka.fakes import make_context
 
 ONE, TWO = ("in", 0), ("in", 1)
-FIRST, SECOND, THIRD = (control_set(number) for number in (1, 2, 3))
+FIRST, SECOND, THIRD = (control_set(number, "in") for number in (1, 2, 3))
 
 
 class Source:
