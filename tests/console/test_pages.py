@@ -99,7 +99,9 @@ def test_planned_work_is_for_the_key_and_in_the_history(open_page: Open) -> None
     page.route("**/series?*", lambda route: route.continue_(url=_all_channels(route.request.url)))
     card = page.locator(".card").filter(has=page.locator(".card-key", has_text=HOSTILE)).first
     card.get_by_role("button", name="Planned work").click()
-    assert (page.locator("dialog .form").bounding_box() or {})["height"] < 400
+    form = page.locator("dialog .form").bounding_box()
+    assert form is not None
+    assert form["height"] < 400
     page.locator("#ask-reason").fill("a move")
     page.locator("dialog .primary").click()
     page.locator(".notice", has_text="The window is in the calendar").wait_for()
