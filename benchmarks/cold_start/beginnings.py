@@ -109,4 +109,7 @@ def _knowing(model: FleetModel, key: bytes, names: Sequence[bytes]) -> FleetMode
         name: np.repeat(value[row : row + 1], len(names), axis=0)
         for name, value in model.key_state.items()
     }
-    return replace(model, keys=list(names), key_state=state, pauses=None)
+    bands = model.bands
+    if bands is not None:
+        bands = bands._replace(known=np.repeat(bands.known[row : row + 1], len(names), axis=0))
+    return replace(model, keys=list(names), key_state=state, pauses=None, bands=bands)

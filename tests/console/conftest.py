@@ -52,8 +52,9 @@ def address(console: Console) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser. While it runs, so does its event loop, which tests of other modules must not see."""
     if CHROMIUM is None:
         lacking("browser", "Chromium is not installed (apt install chromium)")
     if find_spec("playwright") is None:

@@ -111,6 +111,8 @@ port = {ports[0]}
 [alertmanager]
 urls = ["http://127.0.0.1:{ports[1]}"]
 port = {ports[3]}
+[incidents]
+port = {ports[4]}
 """
     )
     return path
@@ -126,9 +128,9 @@ def _prometheus_settings(folder: Path, ports: Sequence[int]) -> Path:
     made["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     jobs = {job["job_name"]: job for job in made["scrape_configs"]}
     made["scrape_configs"] = [jobs["ember"], jobs["ember-bridge"]]
-    for job, port in zip(made["scrape_configs"], (ports[0], ports[3]), strict=True):
+    for job, served in zip(made["scrape_configs"], (ports[:1], ports[3:]), strict=True):
         del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in served]}]
     (target,) = made["alerting"]["alertmanagers"]
     target["static_configs"] = [{"targets": [f"127.0.0.1:{ports[1]}"]}]
     path = folder / "prometheus.yml"
@@ -138,7 +140,7 @@ def _prometheus_settings(folder: Path, ports: Sequence[int]) -> Path:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Any:
-    """Broker, fleet, worker, bridge, Prometheus, Alertmanager."""
+    """Broker, fleet, worker, bridge, incidents, Prometheus, Alertmanager."""
     folder = tmp_path_factory.mktemp("watched")
     programs = [request.getfixturevalue(name) for name in ("prometheus", "alertmanager")]
     with ExitStack() as stack:
@@ -148,12 +150,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 def _watch(folder: Path, prometheus: str, alertmanager: str, stack: ExitStack) -> Iterator[Watched]:
     names = (TOPIC, *(f"{TOPIC}.{kind}" for kind in ("anomalies", "triggers", "dead-letters")))
     topics = dict.fromkeys((*names, "ember-rekey", "ember-state-ember-rekey-changelog"), PARTITIONS)
-    broker = stack.enter_context(EmbeddedBroker(topics))
+    broker = stack.enter_context(EmbeddedBroker({**topics, f"{TOPIC}.incidents": 1}))
     fleet = ("--keys", str(KEYS), "--interval", "0.05")
     ember("simulate", "--history", "history.csv", "--rows", "800", *fleet, cwd=folder)
     read = ("--time", "ts", "--key", "key", "--out", "model", "--epochs", "2")
     ember("train", "history.csv", *read, cwd=folder)
-    ports = [free_port() for _ in range(4)]  # worker, Alertmanager, Prometheus, bridge
+    ports = [free_port() for _ in range(5)]  # worker, Alertmanager, Prometheus, bridge, incidents
 
     def run(name: str, *command: str | Path) -> subprocess.Popen[bytes]:
         log = stack.enter_context((folder / f"{name}.log").open("wb"))
@@ -168,6 +170,7 @@ def _watch(folder: Path, prometheus: str, alertmanager: str, stack: ExitStack) -
     settings = _settings(folder, broker.bootstrap, ports)
     worker = run("worker", *cli, "run", "--config", settings)
     run("bridge", *cli, "bridge", "alertmanager", "--config", settings)
+    run("incidents", *cli, "incidents", "--config", settings)
     run(
         "alertmanager",
         alertmanager,

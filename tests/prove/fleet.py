@@ -63,7 +63,9 @@ class RecordedFleet:
         place = {key: i for i, key in enumerate(learnt.keys)}
         chosen = np.array([place[str(k % 4).encode()] for k in range(len(self.keys))])
         state = {name: value[chosen] for name, value in learnt.key_state.items()}
-        fleet = replace(learnt, keys=list(self.keys), key_state=state)
+        assert learnt.bands is not None
+        bands = learnt.bands._replace(known=learnt.bands.known[chosen])
+        fleet = replace(learnt, keys=list(self.keys), key_state=state, bands=bands)
         return fleet.configure(quiet_rows=_QUIET_ROWS)
 
     def sends(self) -> Iterator[Send]:
