@@ -54,7 +54,7 @@ def address(console: Console) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser. While it runs, so does its event loop, which tests of other modules must not see."""
+    """A browser, whose event loop tests of other modules must not see."""
     if CHROMIUM is None:
         lacking("browser", "Chromium is not installed (apt install chromium)")
     if find_spec("playwright") is None:
