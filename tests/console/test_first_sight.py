@@ -1,4 +1,4 @@
-"""What a newcomer sees first: keys that may not fire yet."""
+"""What a newcomer sees first: keys that may not fire yet, and a broker that goes."""
 
 from __future__ import annotations
 
@@ -56,4 +56,23 @@ def test_keys_that_may_not_fire_yet_are_shown_as_learning(browser: Browser) -> N
         assert "evidence" in words
         assert " of " not in words
         assert faults == []
+        page.close()
+
+
+def test_the_head_says_that_kafka_does_not_answer(browser: Browser) -> None:
+    """Though the console itself does; what is behind is unknown then."""
+    console = young_console()
+    with served(console) as address:
+        page = browser.new_page()
+        page.set_default_timeout(15_000)
+        page.goto(f"{address}/health")
+        page.locator(".pill.live", has_text="Live").wait_for()
+        reading = console.reading
+        reading.phase, reading.trouble, reading.lag = "waiting", "No broker answers.", None
+        page.locator(".pill.lost", has_text="Waiting").wait_for()
+        assert "No broker answers." in (page.locator(".pill").get_attribute("title") or "")
+        behind = page.locator(".facts div", has_text="Messages behind").locator("dd")
+        behind.get_by_text("–", exact=True).wait_for()
+        reading.phase, reading.trouble, reading.lag = "running", "", 0
+        page.locator(".pill.live", has_text="Live").wait_for()
         page.close()
