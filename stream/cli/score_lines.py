@@ -38,7 +38,9 @@ def score_line(record: dict[str, Any]) -> Text:
     status = "FIRING" if record["firing"] else "anomaly" if record["anomaly"] else ""
     line.append(f"{status:<8} ", "bold red" if record["firing"] else "yellow")
     line.append(f"{record['severity']:4.1f} ")
-    line.append(f" {record['evidence']:.2f} of {record['threshold']:.2f} ", "dim")
+    threshold = record["threshold"]
+    bound = "may not fire yet" if threshold is None else f"of {threshold:.2f}"
+    line.append(f" {record['evidence']:.2f} {bound} ", "dim")
     line.append(f" {record['key']} ", "bold cyan")
     line.append(f" {str(record['time']).replace('T', ' ')} ", "dim")
     channels = sorted(record["channels"].items(), key=lambda item: -(item[1]["contribution"] or 0))
@@ -66,7 +68,8 @@ def _record(batch: ScoreBatch, row: int, message: Message) -> dict[str, Any]:
         "time": rfc3339(int(batch.time_us[row])),
     }
     for name in ("score", "severity", "evidence", "threshold"):
-        record[name] = round(float(getattr(batch, name)[row]), 6)
+        number = _number(getattr(batch, name)[row])
+        record[name] = None if number is None else round(number, 6)
     record |= {
         "firing": bool(batch.firing[row]),
         "anomaly": bool(batch.anomaly[row]),

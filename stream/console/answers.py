@@ -19,7 +19,10 @@ class ErrorAnswer(msgspec.Struct):
 
 
 class StatusAnswer(msgspec.Struct):
-    """State of the stream and of this console, and what the caller may do."""
+    """State of the stream and of this console, and what the caller may do.
+
+    `reading` is `starting`, `reading`, `running` or `waiting`; `trouble` says what it waits for.
+    """
 
     stream: str
     version: str
@@ -36,6 +39,8 @@ class StatusAnswer(msgspec.Struct):
     hours: float
     links: dict[str, str]
     demo: bool
+    reading: str
+    trouble: str
 
 
 class KeyRow(msgspec.Struct):
@@ -234,7 +239,7 @@ class ConsoleHealth(msgspec.Struct):
     taken: int
     dropped: int
     late: int
-    lag: int
+    lag: int | None
     reading: str
     trouble: str
 

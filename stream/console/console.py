@@ -35,13 +35,13 @@ class Reading:
     """State of the reading of topics.
 
     Attributes:
-        lag: Records that are not read yet.
+        lag: Records that are not read yet; None while it is unknown.
         phase: What it is about.
         trouble: Reason why something cannot be read; empty when all can.
         invalid: Records that could not be used.
     """
 
-    lag: int = 0
+    lag: int | None = None
     phase: str = "starting"
     trouble: str = ""
     invalid: int = 0

@@ -92,6 +92,8 @@ class Live:
                 "firing": firing,
                 "keys": len(table),
                 "severe": severe,
+                "reading": self._console.reading.phase,
+                "trouble": self._console.reading.trouble,
             }
 
     def _on_change(self, kind: str, subject: Episode | IncidentBody | None) -> None:

@@ -37,6 +37,8 @@ def status(call: Call) -> answers.StatusAnswer:
             hours=store.hours,
             links=dict(section.links),
             demo=console.is_demo,
+            reading=console.reading.phase,
+            trouble=console.reading.trouble,
         )
 
 

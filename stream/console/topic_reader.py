@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from stream.errors import UserError
 from stream.kafka.control_topic.catalogue import ControlCatalogue
@@ -28,6 +35,8 @@ _BATCH: Final = 200
 """Records of one turn: messages of scores have a thousand rows and more."""
 _REFRESH_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 5.0
+_CHECK_SECONDS: Final = 1.5
+"""Time that a broker has to answer once the connections are gone."""
 _HOUR_MS: Final = 3_600_000
 _QUEUE_KIB: Final = 32_768
 """KiB that librdkafka fetches ahead."""
@@ -60,7 +69,7 @@ class TopicReader:
         self._unread: set[TP] = set()
         self._next_refresh = 0.0
         self._oldest_ms = 0
-        self._is_logged = self._has_control = False
+        self._is_logged = self._has_control = self._is_cut_off = False
 
     def run(self, stop: threading.Event) -> None:
         """Read until an event is set.
@@ -87,7 +96,7 @@ class TopicReader:
     def _wait(self, stop: threading.Event, trouble: str) -> None:
         if trouble != self._state.trouble:
             log.warning("waiting", reason=trouble)
-        self._state.phase, self._state.trouble = "waiting", trouble
+        self._state.phase, self._state.trouble, self._state.lag = "waiting", trouble, None
         stop.wait(_RETRY_SECONDS)
 
     def _read(self, stop: threading.Event) -> None:
@@ -98,7 +107,9 @@ class TopicReader:
             kafka,
             isolation__level="read_committed",
             queued__max__messages__kbytes=_QUEUE_KIB,
+            error_cb=self._note_error,
         )
+        self._is_cut_off = False
         try:
             self._next_refresh = 0.0
             while not stop.is_set():
@@ -106,9 +117,18 @@ class TopicReader:
                     self._follow_topics(consumer, embedded=embedded)
                     self._next_refresh = time.monotonic() + _REFRESH_SECONDS
                 self._take(consumer.consume(_BATCH, timeout=_POLL_SECONDS))
+                if self._is_cut_off:
+                    # Idle connections may be closed too: only the question tells.
+                    self._is_cut_off = False
+                    clients.fetch_metadata(kafka, _CHECK_SECONDS)
                 self._state.lag = self._lag(consumer)
         finally:
             consumer.close()
+
+    def _note_error(self, error: KafkaError) -> None:
+        """Note that no broker is connected; librdkafka says so while it reads."""
+        if reading.is_cut_off(error):
+            self._is_cut_off = True
 
     def _follow_topics(self, consumer: Consumer, *, embedded: bool) -> None:
         """Assign partitions that are there and are not read yet: topics may come later."""

@@ -6,6 +6,7 @@ It costs nothing where no key is asked for, and no other result of a step depend
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from .scored_rows import ScoredRows
 
 ALL_KEYS = ("*",)
 """Patterns that every key fits."""
+_NEVER: Final = np.float32(np.inf)
+"""Threshold of a row on which the key may not fire: no evidence reaches it."""
 
 
 class ScoreDetails:
@@ -146,7 +149,11 @@ class ScoreDetails:
             score=scored.score[order],
             severity=scored.alarm[order],
             evidence=decision.evidence[order],
-            threshold=self._thresholds(batch, scored.rules, order, key_row),
+            threshold=np.where(
+                observation.may_fire[index],
+                self._thresholds(batch, scored.rules, order, key_row),
+                _NEVER,
+            ),
             firing=scored.in_episode[order],
             anomaly=scored.anomaly[order],
             trigger=fires.astype(np.int8) - resolves.astype(np.int8),

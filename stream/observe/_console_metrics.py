@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ._metric_set import MetricSet
 
 _OUTCOMES = ("read", "dropped", "late")
@@ -34,19 +36,19 @@ class ConsoleMetrics(MetricSet):
         for outcome in _OUTCOMES:
             self._rows.labels(outcome)
 
-    def state(self, *, size: int, keys: int, lag: int, invalid: int, **rows: int) -> None:
+    def state(self, *, size: int, keys: int, lag: int | None, invalid: int, **rows: int) -> None:
         """Set the present state.
 
         Args:
             size: Bytes in memory.
             keys: Stream keys seen.
-            lag: Records still to be read.
+            lag: Records still to be read; None: unknown, NaN in the metric.
             invalid: Records that could not be used so far.
             **rows: Rows so far, by outcome.
         """
         self._bytes.set(size)
         self._keys.set(keys)
-        self._lag.set(lag)
+        self._lag.set(math.nan if lag is None else lag)
         for outcome, total in rows.items():
             self._rows.labels(outcome).inc(self._advance(outcome, total))
         self._invalid.inc(self._advance("invalid", invalid))

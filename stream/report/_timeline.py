@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ember_core.pipeline import FleetModel
 from ember_core.plots.decimation import decimate
@@ -80,7 +81,8 @@ def timeline(
         axes: Axes of all keys.
         time_format: Format of times.
         index: Number of the key on the page, by which the script finds its firing lane.
-        thresholds: Evidence from which each row fires, where rules change it, `(n,)`.
+        thresholds: Evidence from which each row fires, where rules change it, `(n,)`; infinite
+            where the key may not fire.
         marks: Event times to mark, in microseconds.
     """
     time, x = facts.scores.time_us, time_scale(facts)
@@ -99,9 +101,8 @@ def timeline(
     parts += _grid(axes)
     parts += _curves(facts, axes, x)
     parts += _thresholds(axes)
-    if thresholds is not None and (np.asarray(thresholds) != np.float32(axes.on)).any():
-        px, py = decimate(x(time.astype(np.float64)), np.asarray(thresholds, float), _COLUMNS)
-        parts.append(f'<path class="on-curve" d="{line(px, axes.y(py))}"/>')
+    if thresholds is not None:
+        parts += _moved_threshold(axes, x(time.astype(np.float64)), np.asarray(thresholds, float))
     parts += [
         f'<path class="mark" d="M{x.at(t):.1f} {TOP}V{BOTTOM}"/>'
         for t in marks
@@ -145,6 +146,24 @@ def _curves(facts: KeyFacts, axes: Axes, x: Scale) -> list[str]:
         px, py = decimate(positions, values.astype(np.float64), _COLUMNS)
         out.append(f'<path class="{css}" d="{line(px, axes.y(py), gaps(px, 6.0))}"/>')
     return out
+
+
+def _moved_threshold(
+    axes: Axes, px: NDArray[np.float64], thresholds: NDArray[np.float64]
+) -> list[str]:
+    """Return the curve of the threshold where some row has another than the model's.
+
+    It has a gap where a key may not fire.
+    """
+    is_finite = np.isfinite(thresholds)
+    if (thresholds[is_finite] == np.float32(axes.on)).all():
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], is_finite.astype(np.int8), [0]))))
+    parts = []
+    for begin, end in edges.reshape(-1, 2).tolist():
+        part_x, part_y = decimate(px[begin:end], thresholds[begin:end], _COLUMNS)
+        parts.append(f'<path class="on-curve" d="{line(part_x, axes.y(part_y))}"/>')
+    return parts
 
 
 def _thresholds(axes: Axes) -> list[str]:

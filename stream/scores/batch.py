@@ -24,7 +24,7 @@ class ScoreBatch:
         score: Free energy, `(n,)`.
         severity: Severity by which episodes are measured, `(n,)`.
         evidence: Evidence of the motor neuron, `(n,)`.
-        threshold: Evidence from which the row's key fires, `(n,)`.
+        threshold: Evidence from which the row's key fires, `(n,)`; infinite where it may not yet.
         firing: Whether the row belongs to an episode, `(n,)`.
         anomaly: Whether it is an anomaly, `(n,)`.
         trigger: 1 fires, -1 resolves, 0 neither, `(n,)`.

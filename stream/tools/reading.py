@@ -261,6 +261,11 @@ def log_order(message: Message) -> tuple[int, str, int, int]:
     return (message.timestamp()[1], *partition_of(message), message.offset() or 0)
 
 
+def is_cut_off(error: KafkaError) -> bool:
+    """Return True for a client's error that says that it has no connection to any broker."""
+    return bool(error.code() == KafkaError._ALL_BROKERS_DOWN)
+
+
 def is_partition_end(message: Message) -> bool:
     """Return True if a message only says that a partition was read to its end."""
     error = message.error()

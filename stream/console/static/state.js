@@ -17,10 +17,10 @@ class State extends EventTarget {
   /** Read the status, and again from time to time. */
   async start() {
     live.addEventListener("rows", (event) => {
-      const { last_us, firing, keys } = /** @type {CustomEvent} */ (event).detail;
+      const { last_us, firing, keys, reading, trouble } = /** @type {CustomEvent} */ (event).detail;
       if (!this.status) return;
       this.wasLive = true;
-      Object.assign(this.status, { last_us, firing, keys });
+      Object.assign(this.status, { last_us, firing, keys, reading, trouble });
       this.dispatchEvent(new Event("change"));
     });
     setInterval(() => this.refresh().catch(() => {}), EVERY_MS);

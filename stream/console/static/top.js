@@ -67,16 +67,19 @@ export function startTop() {
     firing.title = "Keys that fire now";
     const isOld = status?.last_us && !status.demo;
     const age = isOld ? `${durationText(state.now() - status.last_us)} ago` : status?.last_us ? timeText(status.last_us) : "none yet";
+    // The connection to the console says nothing of the console's own to Kafka.
+    const isWaiting = status?.reading === "waiting";
     const [word, kind] = {
-      live: ["Live", "live"],
+      live: isWaiting ? ["Waiting", "lost"] : ["Live", "live"],
       paused: ["Paused", "paused"],
       lost: ["Reconnecting", "lost"],
     }[live.state];
     pill.className = `pill ${kind}`;
     pill.textContent = word;
-    pill.title = `Last record: ${age}. Times are in ${ZONE}. Press p to ${live.isPaused ? "go on" : "pause"}.`;
+    const trouble = isWaiting && status?.trouble ? `${status.trouble} ` : "";
+    pill.title = `${trouble}Last record: ${age}. Times are in ${ZONE}. Press p to ${live.isPaused ? "go on" : "pause"}.`;
     pill.setAttribute("aria-label", `${word}. ${pill.title}`);
-    document.body.classList.toggle("is-lost", live.state === "lost" && state.wasLive);
+    document.body.classList.toggle("is-lost", (live.state === "lost" || isWaiting) && state.wasLive);
   };
   theme.addEventListener("change", drawTheme);
   state.addEventListener("change", draw);

@@ -1,5 +1,8 @@
 /** Numbers in the words of an operator. */
 
+/** Words for a row on which its key may not fire yet. */
+export const LEARNS = "still learning";
+
 /**
  * Return a number as short text: four digits, groups of three, no exponent for usual sizes.
  *

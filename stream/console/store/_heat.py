@@ -12,15 +12,20 @@ from ._bins import with_room
 HEAT_STEP_US: Final = 15_000_000
 """Width of a cell, microseconds. Rows come every ten seconds to a minute in most fleets."""
 NO_ROW: Final = 255
+LEARNING: Final = 254
+"""Cell of rows on which the key may not fire yet."""
 _LEVELS_A_SEVERITY: Final = 20
-_HIGHEST: Final = 254
+_HIGHEST: Final = 253
+_FIRST_LEVEL: Final = 2
+_CELLS: Final = np.array([NO_ROW, LEARNING, *range(_HIGHEST + 1)], np.uint8)
+"""Cell of each number in a slot: no row, learning, then the levels."""
 
 
 class HeatMap:
     """Cells of all keys in slots of `HEAT_STEP_US`, the oldest slot dropped first.
 
-    A cell of a slot holds the level plus one, and 0 where there is no row: so the largest of
-    several cells is their maximum, and a new slot is zeros.
+    A cell of a slot holds the level plus two, 1 where the key may not fire yet, and 0 where there
+    is no row: so what several cells show is their maximum, and a new slot is zeros.
     """
 
     def __init__(self) -> None:
@@ -41,6 +46,7 @@ class HeatMap:
         numbers: NDArray[np.int32],
         time_us: NDArray[np.int64],
         severity: NDArray[np.float32],
+        learning: NDArray[np.bool_],
         keys: int,
     ) -> None:
         """Take rows.
@@ -48,11 +54,12 @@ class HeatMap:
         Args:
             numbers: Numbers of the keys, `(n,)`.
             time_us: Event times, `(n,)`.
-            severity: Severities, `(n,)`; NaN before a key is scored.
+            severity: Severities, `(n,)`; NaN where there is none.
+            learning: Whether the key may not fire yet, `(n,)`.
             keys: Number of all keys.
         """
         slots = time_us // HEAT_STEP_US
-        levels = cell_of(severity) + np.uint8(1)  # 255 turns to 0: no row
+        levels = _numbers_of(severity, learning)
         for slot in np.unique(slots).tolist():
             mask = slots == slot
             cells = self._slots.get(slot)
@@ -91,14 +98,16 @@ class HeatMap:
             if 0 <= column < columns:
                 width = min(len(cells), highest)
                 np.maximum(grid[column, :width], cells[:width], out=grid[column, :width])
-        by_key: NDArray[np.uint8] = np.subtract(grid.T[numbers], 1, dtype=np.uint8)
+        by_key: NDArray[np.uint8] = _CELLS[grid.T[numbers]]
         return by_key
 
 
-def cell_of(severity: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the levels of severities, 20 of them for each 1.0; `NO_ROW` for NaN."""
+def _numbers_of(severity: NDArray[np.float32], learning: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the numbers of rows in a slot, `(n,)`: 20 levels for each 1.0 of severity."""
     is_known = np.isfinite(severity)
     scaled = np.rint(np.where(is_known, severity, 0.0) * _LEVELS_A_SEVERITY)
-    levels: NDArray[np.uint8] = np.clip(scaled, 0, _HIGHEST).astype(np.uint8)
-    levels[~is_known] = NO_ROW
-    return levels
+    levels = np.clip(scaled, 0, _HIGHEST) + _FIRST_LEVEL
+    numbers: NDArray[np.uint8] = levels.astype(np.uint8)
+    numbers[~is_known] = 0
+    numbers[learning] = 1
+    return numbers

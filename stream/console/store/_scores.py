@@ -9,6 +9,7 @@ at 512 MiB, hours where less comes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -78,12 +79,18 @@ class ScoreStore:
     def add(self, batch: ScoreBatch) -> None:
         """Take rows; those older than the hours to keep are counted only.
 
+        A row on which the key may not fire yet has no severity here: its threshold is infinite.
+
         Args:
             batch: The rows.
         """
         if not len(batch):
             return
         numbers = self._table.numbers_of(batch.keys)
+        learning = np.isinf(batch.threshold) & ~batch.firing
+        if learning.any():  # severities that may not bring anything about are no news
+            unknown = np.where(learning, np.float32(np.nan), batch.severity)
+            batch = replace(batch, severity=unknown)
         self.last_us = max(self.last_us, int(batch.time_us.max()))
         self.late += int((batch.time_us < self.last_us - self._hours_us).sum())
         self.taken += len(batch)
@@ -93,7 +100,7 @@ class ScoreStore:
         if layout is None:
             layout = self._layouts[batch.channels] = Layout(batch.channels)
         layout.add(numbers, batch)
-        self._heat.add(numbers, batch.time_us, batch.severity, len(self._table))
+        self._heat.add(numbers, batch.time_us, batch.severity, learning, len(self._table))
         self._keep_bound()
 
     def series(self, number: int, begin_us: int, end_us: int, most: int) -> Series:
@@ -145,6 +152,7 @@ class ScoreStore:
         table.first_us[first] = batch.time_us[is_new][::-1]
         for name in ("score", "severity", "evidence", "threshold", "firing"):
             getattr(table, name)[numbers] = getattr(batch, name)
+        table.evidence[numbers[np.isnan(table.severity[numbers])]] = np.nan
         table.last_us[numbers] = batch.time_us
         table.partition[numbers] = batch.partition
         shares = np.nan_to_num(batch.contribution, nan=0.0)

@@ -14,7 +14,7 @@ from stream.scores import CHANNEL_COLUMNS, ROW_COLUMNS, ScoreBatch, encode
 CHANNELS = ("load", "heat\x1b[2J")
 
 
-def message(keys: list[bytes]) -> Any:
+def message(keys: list[bytes], threshold: float = 1.0) -> Any:
     """A message with a row of each key, as a consumer gives it."""
     n = len(keys)
     wide = {
@@ -28,7 +28,10 @@ def message(keys: list[bytes]) -> Any:
         coverage=0.95,
         keys=keys,
         time_us=1_767_225_600_000_000 + 10_000_000 * np.arange(n),
-        **{name: np.ones(n, dtype=kind) for name, kind in ROW_COLUMNS.items()},
+        **{
+            name: np.full(n, threshold if name == "threshold" else 1, dtype=kind)
+            for name, kind in ROW_COLUMNS.items()
+        },
         **wide,
     )
     body = encode(batch)
@@ -58,6 +61,13 @@ def test_people_see_the_newest_row_of_each_key() -> None:
     assert "1.00 of 1.00" in line
     assert "load 4 (4 to 4)" in line
     assert "\x1b" not in line
+
+
+def test_a_key_that_may_not_fire_yet_has_no_threshold() -> None:
+    """JSON has no infinite numbers."""
+    (record,) = score_records(message([b"a"], threshold=np.inf))
+    assert msgspec.json.decode(msgspec.json.encode(record))["threshold"] is None
+    assert "1.00 may not fire yet" in score_line(record).plain
 
 
 def test_a_message_of_somebody_else_has_no_rows() -> None:

@@ -57,6 +57,23 @@ def get(client: TestClient, path: str, **query: Any) -> Any:
     return answer.json()
 
 
+def test_a_key_that_may_not_fire_yet_is_not_severe() -> None:
+    """It has no severity and no threshold, and comes after keys that have some."""
+    console = filled_console(keys=5, hours=0.1)
+    rows = batch(np.full(2, END_US), [b"new-1", b"web-001"])
+    rows.severity[:], rows.evidence[:], rows.firing[:] = 9.0, 40.0, False
+    rows.threshold[0] = np.inf
+    console.store.take_scores(rows)
+    with client_of(console) as client:
+        *_, new = get(client, "/api/keys", sort="severity")["keys"]
+        numbers = [new[name] for name in ("severity", "worst", "evidence", "threshold")]
+        assert (new["key"], numbers) == ("new-1", [None] * 4)
+        series = get(client, "/api/keys/new-1/series")
+        assert (series["evidence"], series["threshold"]) == ([40.0], [None])
+        fleet = get(client, "/api/fleet", minutes=1, columns=1, pattern="new-1")
+        assert base64.b64decode(fleet["cells"])[-1] == 254
+
+
 def test_status_says_what_is_there_and_what_the_caller_may(client: TestClient) -> None:
     status = get(client, "/api/status")
     assert (status["keys"], status["scores"], status["coverage"]) == (53, True, 0.95)

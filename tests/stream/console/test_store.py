@@ -166,7 +166,40 @@ def test_severity_beyond_the_scale_and_unknown_ones():
     store.take_scores(rows)
     begin = BEGIN // HEAT_STEP_US * HEAT_STEP_US
     cells = store.scores.cells(begin, HEAT_STEP_US, 1, np.array([0, 1], np.int32))
-    assert cells.tolist() == [[254], [255]]
+    assert cells.tolist() == [[253], [255]]
+
+
+def test_a_key_that_may_not_fire_yet_is_not_severe():
+    """Its rows are there, have no severity, and give way to those that count."""
+    store = Store(64 * MIB, 24)
+    begin = BEGIN // (2 * HEAT_STEP_US) * 2 * HEAT_STEP_US
+    times = begin + np.array([0, 1, 16, 17, 31]) * SECOND
+    rows = batch(times, [b"x", b"y", b"x", b"y", b"y"])
+    rows.severity[:] = [9.0, 9.0, 9.0, 0.5, 9.0]
+    rows.firing[:] = False
+    rows.threshold[[0, 1, 2]] = np.inf
+    store.take_scores(rows)
+    x, y = store.table.find(b"x"), store.table.find(b"y")
+    numbers = np.array([x, y], np.int32)
+    assert store.scores.cells(begin, HEAT_STEP_US, 2, numbers).tolist() == [[254, 254], [254, 10]]
+    whole = store.scores.cells(begin, 2 * HEAT_STEP_US, 1, numbers)
+    assert whole.tolist() == [[254], [10]]
+    assert np.isnan(store.table.severity[x])
+    assert np.isnan(store.table.evidence[x])
+    assert store.table.evidence[y] == rows.evidence[4]
+    np.testing.assert_array_equal(store.scores.worst(), np.float32([np.nan, 9.0]))
+    points = series_of(store, b"x", begin, begin + MINUTE).points
+    np.testing.assert_array_equal(points.evidence, rows.evidence[[0, 2]])
+    assert np.isnan(points.severity).all()
+    np.testing.assert_array_equal(rows.severity[:3], np.full(3, 9.0, np.float32))  # not written to
+
+
+def test_an_episode_counts_whatever_the_threshold_is():
+    store = Store(64 * MIB, 24)
+    rows = batch(np.array([BEGIN]), [b"x"])
+    rows.severity[:], rows.threshold[:], rows.firing[:] = 9.0, np.inf, True
+    store.take_scores(rows)
+    assert store.table.severity[0] == 9.0
 
 
 def test_other_channels_are_those_of_the_newer_model():

@@ -176,7 +176,23 @@ def test_rules_move_the_threshold_of_the_row(model: FleetModel) -> None:
     done = joined(run_by(model, feed, control, limits=LIMITS))
     own = np.array([key == b"a" for key in done.keys])
     assert (done.threshold[~own] == plain.threshold[~own]).all()
-    assert (done.threshold[own] < plain.threshold[own]).all()
+    free = own & np.isfinite(plain.threshold)
+    assert (done.threshold[free] < plain.threshold[free]).all()
+    np.testing.assert_array_equal(np.isinf(done.threshold), np.isinf(plain.threshold))
+
+
+def test_no_evidence_reaches_the_threshold_while_a_key_may_not_fire(model: FleetModel) -> None:
+    """A fault begins before the key may fire: it fires where the threshold becomes finite."""
+    values = signal(140, 3, 0)
+    values[59:] += 300.0
+    rows = joined(run(model, rows_of(b"a", values), limits=LIMITS))
+    learning = np.isinf(rows.threshold)
+    (first, *_) = np.flatnonzero(~learning)
+    assert learning[:first].all()
+    assert not learning[first:].any()
+    assert (rows.evidence[learning] >= model.pipeline.motor.on).any()
+    np.testing.assert_array_equal(np.flatnonzero(rows.trigger > 0)[:1], [first])
+    assert rows.evidence[first] >= rows.threshold[first]
 
 
 def test_usual_values_lie_within_their_band_and_do_not_follow_a_fault(

@@ -246,3 +246,12 @@ def test_numbers_beyond_float32_are_missing() -> None:
     (keyed,) = choice.selection.rows(ROWS, batch, is_known=False)
     assert np.isnan(keyed.table[0, 5])
     assert keyed.samples == 5 + 4 * len(CHANNELS) - 3 - 1
+
+
+def test_a_threshold_that_no_evidence_reaches_is_left_out() -> None:
+    """As a missing number is: the key may not fire yet."""
+    batch = scored([ALWAYS], [START_US])
+    batch.threshold[0] = np.inf
+    (keyed,) = Choice().selection.rows(ROWS, batch, is_known=False)
+    assert np.isnan(keyed.table[0, 3])
+    assert keyed.samples == 5 + 4 * len(CHANNELS) - 3 - 1

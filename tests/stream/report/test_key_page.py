@@ -137,6 +137,19 @@ def test_changed_thresholds_are_a_curve() -> None:
     assert 'class="on-curve"' in _page(rows=replace(rows, threshold=threshold))
 
 
+def test_a_threshold_that_no_evidence_reaches_is_no_curve() -> None:
+    """Rows on which the key may not fire yet leave a gap, and no other trace."""
+    rows = _rows()
+    threshold = rows.threshold.copy()
+    threshold[:61] = np.inf
+    assert 'class="on-curve"' not in _page(rows=replace(rows, threshold=threshold))
+    threshold[211:] -= 1.0
+    threshold[101:131] = np.inf
+    page = _page(rows=replace(rows, threshold=threshold))
+    assert page.count('class="on-curve"') == 2
+    assert "inf" not in "".join(re.findall(r'class="on-curve" d="([^"]+)"', page))
+
+
 def test_many_channels_and_rows_stay_small() -> None:
     rows, count, n = _rows(), 71, 30_011
     rng = np.random.default_rng(5)

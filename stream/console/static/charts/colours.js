@@ -4,9 +4,10 @@ import { isDark } from "../theme.js";
 /** Severity below which a row is drawn as usual, and from which the ramp is at its end. */
 export const FIRST = 1;
 export const LAST = 8;
-/** Cells of the API in one unit of severity, and the cell of no row. */
+/** Cells of the API in one unit of severity; cell of no row, and of a key that still learns. */
 export const SCALE = 20;
 export const NO_ROW = 255;
+export const LEARNING = 254;
 
 /** @type {Record<string, [number, number, number][]>} */
 const RAMPS = {
@@ -14,6 +15,7 @@ const RAMPS = {
   light: [[238, 239, 242], [253, 226, 186], [253, 187, 120], [245, 134, 74], [219, 79, 51], [164, 33, 48], [92, 8, 40]],
 };
 const EMPTY = { dark: [17, 18, 22], light: [252, 252, 253] };
+const UNRATED = { dark: [38, 52, 64], light: [214, 226, 236] };
 
 /**
  * Return the colour of a severity.
@@ -37,10 +39,10 @@ export function ramp(severity) {
  */
 export function palette() {
   const bytes = new Uint8ClampedArray(1024).fill(255);
-  const empty = EMPTY[isDark() ? "dark" : "light"];
-  for (let cell = 0; cell < 256; cell += 1) {
-    bytes.set(cell === NO_ROW ? empty : ramp(cell / SCALE), 4 * cell);
-  }
+  const look = isDark() ? "dark" : "light";
+  for (let cell = 0; cell < LEARNING; cell += 1) bytes.set(ramp(cell / SCALE), 4 * cell);
+  bytes.set(UNRATED[look], 4 * LEARNING);
+  bytes.set(EMPTY[look], 4 * NO_ROW);
   return new Uint32Array(bytes.buffer);
 }
 
@@ -48,10 +50,11 @@ export function palette() {
  * Fill a canvas with the colour of a severity.
  *
  * @param {HTMLCanvasElement} canvas The canvas.
- * @param {number} severity The severity.
+ * @param {number | null} severity The severity; null: the key still learns.
  */
 export function drawSwatch(canvas, severity) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.fillStyle = `rgb(${ramp(severity).map(Math.round).join(" ")})`;
+  const pixel = severity === null ? UNRATED[isDark() ? "dark" : "light"] : ramp(severity);
+  context.fillStyle = `rgb(${pixel.map(Math.round).join(" ")})`;
   context.fillRect(0, 0, canvas.width, canvas.height);
 }

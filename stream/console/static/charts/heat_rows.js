@@ -1,5 +1,5 @@
 /** Severities of many keys by time, as `/api/fleet` gives them. */
-import { NO_ROW, SCALE } from "./colours.js";
+import { LEARNING, NO_ROW, SCALE } from "./colours.js";
 
 /** Table of cells: a row for each key, a column for each span of time. */
 export class HeatRows {
@@ -29,14 +29,24 @@ export class HeatRows {
   }
 
   /**
-   * Return the severity of a cell; null where the key has no row.
+   * Return the severity of a cell; null where the key has no row, or may not fire yet.
    *
    * @param {number} row Number of the key.
    * @param {number} column Number of the column.
    */
   severity(row, column) {
     const cell = this.cells[row * this.columns + column];
-    return cell === undefined || cell === NO_ROW ? null : cell / SCALE;
+    return cell === undefined || cell >= LEARNING ? null : cell / SCALE;
+  }
+
+  /**
+   * Return whether the key may not fire yet at a cell.
+   *
+   * @param {number} row Number of the key.
+   * @param {number} column Number of the column.
+   */
+  learns(row, column) {
+    return this.cells[row * this.columns + column] === LEARNING;
   }
 
   /**
@@ -54,7 +64,7 @@ export class HeatRows {
       const [from, to] = [row * this.columns, line * this.columns];
       for (let column = 0; column < this.columns; column += 1) {
         const [cell, most] = [this.cells[from + column], cells[to + column]];
-        if (cell !== NO_ROW && (most === NO_ROW || cell > most)) cells[to + column] = cell;
+        if (most >= LEARNING ? cell < most : cell < LEARNING && cell > most) cells[to + column] = cell;
       }
     }
     return { cells, firing };

@@ -1,7 +1,7 @@
 /** Words beside the pointer: key, time and how rare it is. */
 import { h, show } from "../dom.js";
 import { timeText, utcText } from "../times.js";
-import { rarity } from "../words.js";
+import { LEARNS, rarity } from "../words.js";
 
 const WIDEST = 260;
 
@@ -20,7 +20,7 @@ export function showTip(tip, rows, { row, column, x, y }, cadence, width) {
     tip,
     h("strong", {}, rows.keys[row]),
     h("span", { title: utcText(atUs) }, timeText(atUs)),
-    h("span", {}, rarity(rows.severity(row, column), cadence)),
+    h("span", {}, rows.learns(row, column) ? LEARNS : rarity(rows.severity(row, column), cadence)),
     rows.firing[row] ? h("span", { class: "firing-word" }, "fires now") : null,
   );
   const isLeft = x > width - WIDEST;

@@ -7,7 +7,7 @@
 import { h } from "../dom.js";
 import { keyAddress } from "../router.js";
 import { colour, theme } from "../theme.js";
-import { rarity } from "../words.js";
+import { LEARNS, rarity } from "../words.js";
 import { palette } from "./colours.js";
 import { AXIS, paintAxis, paintCells, paintMarks } from "./heat_paint.js";
 import { showTip } from "./heat_tip.js";
@@ -296,7 +296,8 @@ export class Heatmap {
       this.scroller.scrollTop = top + height - this.#height;
     }
     const firing = rows.firing[this.chosen] ? ", fires now" : "";
-    const severity = rarity(rows.severity(this.chosen, rows.columns - 1), this.cadence);
+    const last = rows.columns - 1;
+    const severity = rows.learns(this.chosen, last) ? LEARNS : rarity(rows.severity(this.chosen, last), this.cadence);
     this.spoken.textContent = `${rows.keys[this.chosen]}: ${severity}${firing}`;
     this.draw();
   }

@@ -13,7 +13,7 @@ import { walk } from "../shortcuts.js";
 import { state } from "../state.js";
 import { theme } from "../theme.js";
 import { durationText, timeElement } from "../times.js";
-import { countText, plural, rarity } from "../words.js";
+import { LEARNS, countText, plural, rarity } from "../words.js";
 
 const COLUMNS = 240;
 const MOST = 10_000;
@@ -203,8 +203,16 @@ export function open(view, { query }) {
         const words = severity ? rarity(severity, map.cadence) : "usual";
         return h("span", { class: "legend-step", title: `Severity ${severity}` }, swatch, severity === 8 ? `${words}, or rarer` : words);
       }),
+      learningStep(),
       h("span", { class: "legend-mark" }, "fires now"),
     );
+  }
+
+  /** Part of the legend for keys that may not fire yet. */
+  function learningStep() {
+    const swatch = h("canvas", { class: "swatch", width: 14, height: 10, "aria-hidden": "true" });
+    drawSwatch(swatch, null);
+    return h("span", { class: "legend-step", title: "The key may not fire yet: its first rows teach what is usual." }, swatch, LEARNS);
   }
 
   const onResume = () => load();

@@ -49,7 +49,7 @@ export function open(view) {
       const answer = await get("/health", {}, controller.signal);
       drawWorkers(answer.workers ?? []);
       show(model, h("h2", {}, "Model in service"), answer.model ? factsOf(answer.model) : h("p", { class: "quiet" }, "No event has named its model yet."));
-      show(own, h("h2", {}, "This console"), factsOf(answer.console ?? {}, CONSOLE));
+      show(own, h("h2", {}, "This console"), factsOf({ ...answer.console, lag: answer.console.lag ?? "–" }, CONSOLE));
     } catch (error) {
       if (isAbort(error)) return;
       fault(error);

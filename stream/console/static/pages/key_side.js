@@ -6,7 +6,7 @@ import { change } from "../actions.js";
 import { button } from "../parts.js";
 import { state } from "../state.js";
 import { timeElement } from "../times.js";
-import { numberText, rarity } from "../words.js";
+import { LEARNS, numberText, rarity } from "../words.js";
 
 /** Table of one moment: the row under the cursor, or the pinned or newest one. */
 export class Readout {
@@ -36,7 +36,8 @@ export class Readout {
       return;
     }
     this.#last = place;
-    const severity = series.severity[place];
+    const [severity, threshold] = [series.severity[place], series.threshold[place]];
+    const learns = severity === null && threshold === null;
     const rows = Object.entries(series.channels).map(([name, channel]) => {
       const [value, lower, upper] = [channel.value[place], channel.lower[place], channel.upper[place]];
       const isOutside = value !== null && lower !== null && (value < lower || value > upper);
@@ -57,8 +58,8 @@ export class Readout {
       h(
         "p",
         { class: "readout-words" },
-        h("strong", {}, rarity(severity, this.cadence)),
-        ` · evidence ${numberText(series.evidence[place])} of ${numberText(series.threshold[place])}`,
+        h("strong", {}, learns ? LEARNS : rarity(severity, this.cadence)),
+        ` · evidence ${numberText(series.evidence[place])}${learns ? "" : ` of ${numberText(threshold)}`}`,
       ),
       h(
         "div",
