@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from stream.console.serve import running
 from stream.observe import configure_logs
 from stream.settings import Settings
 
 from .faults import Kind
 from .link import PARTITIONS, TOPIC
-from .orders import FaultAnswer, Orders, RecoveryAnswer, endpoints
+from .orders import FaultAnswer, Orders, RecoveryAnswer
 from .worker import GROUP
 
 CONSOLE_TOPICS: Final = {
@@ -54,6 +53,11 @@ def console_beside(
         inject: Function that injects a fault.
         kill: Function that kills the worker, and compares the recovered state.
     """
+    # Imported late: a demo without the console does without its extra.
+    from stream.console.serve import running
+
+    from .buttons import endpoints
+
     settings = Settings.load(config)
     log = settings.log
     configure_logs(level=log.level, format=log.format, repeat_seconds=log.repeat_seconds)

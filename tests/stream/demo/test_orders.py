@@ -11,9 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from stream.console.app import make_app
+from stream.demo.buttons import endpoints
 from stream.demo.evaluation import GRACE_ROWS
 from stream.demo.faults import ROWS, Kind
-from stream.demo.orders import FaultAnswer, Orders, RecoveryAnswer, endpoints
+from stream.demo.orders import FaultAnswer, Orders, RecoveryAnswer
 from stream.demo.scenario import Scenario
 from stream.errors import UserError
 from tests.stream.console.filled import TOKEN, filled_console
