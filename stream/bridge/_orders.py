@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from fnmatch import translate
 from typing import NamedTuple
 
-from stream.control import NO_CONTROL, Acknowledgement, ControlSet, Document, Silence
+from stream.control import (
+    NO_CONTROL,
+    Acknowledgements,
+    ControlSet,
+    Document,
+    Silence,
+    compiled,
+)
 
 from ._alerts import Alert
-
-_LEAST_ID = 12
-"""Characters of an event's id that messages show; a document may have as few."""
 
 
 class _Silence(NamedTuple):
@@ -34,7 +36,7 @@ class Orders:
 
     def __init__(self, control: ControlSet = NO_CONTROL) -> None:
         self._silences: list[_Silence] = []
-        self._acknowledgements: dict[str, Document] = {}
+        self._acknowledgements = Acknowledgements(control)
         for document in control.documents:
             body = document.body
             if isinstance(body, Silence):
@@ -42,10 +44,8 @@ class Orders:
                     datetime.fromisoformat(text).astimezone(UTC)
                     for text in (document.time, body.until)
                 )
-                patterns = _pattern(body.keys), _pattern(body.channels)
+                patterns = compiled(body.keys), compiled(body.channels)
                 self._silences.append(_Silence(since, until, *patterns, "*" in body.keys))
-            elif isinstance(body, Acknowledgement):
-                self._acknowledgements[body.event] = document
 
     def is_silenced(self, alert: Alert, time: datetime, *, by: datetime | None = None) -> bool:
         """Return True if a silence is for an alert.
@@ -62,18 +62,8 @@ class Orders:
 
     def acknowledgement(self, alert: Alert) -> str:
         """Return who works on an alert, and since when; empty where nobody has said so."""
-        if not self._acknowledgements:
-            return ""
-        for name in alert.names:
-            for text in (name, name[:_LEAST_ID]):
-                document = self._acknowledgements.get(text)
-                if document is not None:
-                    return _text(document)
-        # The next alert of a key has the same fingerprint, and nobody has seen it yet.
-        document = self._acknowledgements.get(alert.fingerprint)
-        if document is None or datetime.fromisoformat(document.time) < alert.starts:
-            return ""
-        return _text(document)
+        found = self._acknowledgements.find(alert.names, alert.fingerprint, alert.starts)
+        return "" if found is None else _text(found)
 
 
 def _is_for(silence: _Silence, alert: Alert) -> bool:
@@ -89,8 +79,3 @@ def _is_for(silence: _Silence, alert: Alert) -> bool:
 def _text(document: Document) -> str:
     time = datetime.fromisoformat(document.time).astimezone(UTC)
     return f"acknowledged by {document.author}, {time:%Y-%m-%d %H:%M} UTC"
-
-
-def _pattern(patterns: Sequence[str]) -> re.Pattern[str]:
-    # A name such as `disk[0]` matches itself too, as in rules.
-    return re.compile("|".join(f"(?:{translate(p)}|{re.escape(p)}\\Z)" for p in patterns))

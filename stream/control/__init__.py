@@ -6,6 +6,7 @@ documents by the control topic.
 
 from __future__ import annotations
 
+from .acknowledgements import Acknowledgements
 from .bodies import Acknowledgement, Feedback, Silence
 from .calendar_body import Calendar, Window
 from .documents import (
@@ -20,6 +21,7 @@ from .documents import (
     digest_of,
 )
 from .for_key import documents_for_key
+from .patterns import compiled
 from .rules import Rule
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "MOST_DOCUMENT_BYTES",
     "NO_CONTROL",
     "Acknowledgement",
+    "Acknowledgements",
     "Calendar",
     "ControlError",
     "ControlSet",
@@ -37,6 +40,7 @@ __all__ = [
     "Rule",
     "Silence",
     "Window",
+    "compiled",
     "digest_of",
     "documents_for_key",
 ]

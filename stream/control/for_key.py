@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from fnmatch import fnmatchcase
+from collections.abc import Collection
 
 from .bodies import Feedback, Silence
 from .calendar_body import Calendar
 from .documents import ControlSet, Document
+from .patterns import matches
 from .rules import Rule
 
 
@@ -27,16 +27,10 @@ def documents_for_key(
 
 def _is_about(document: Document, topic: str, key: str, event_ids: Collection[str]) -> bool:
     body = document.body
-    if isinstance(body, Rule):
+    if isinstance(body, Rule | Calendar):
         return body.is_for_key(topic, key)
-    if isinstance(body, Calendar):
-        return _matches(body.topics, topic) and _matches(body.keys, key)
     if isinstance(body, Silence):
-        return _matches(body.keys, key)
+        return matches(body.keys, key)
     if isinstance(body, Feedback):
         return (body.key, body.topic) == (key, topic) or body.event in event_ids
     return body.event in event_ids
-
-
-def _matches(patterns: Iterable[str], name: str) -> bool:
-    return any(pattern == name or fnmatchcase(name, pattern) for pattern in patterns)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 
 from stream.key_patterns import bracket_fault
 
@@ -17,6 +18,11 @@ MOST_PATTERN_CHARACTERS = 512
 def matches(patterns: Iterable[str], name: str) -> bool:
     """Return whether a name matches one of some shell patterns."""
     return any(pattern == name or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def compiled(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return an expression that matches the names which `matches` does, for many of them."""
+    return re.compile("|".join(f"(?:{translate(p)}|{re.escape(p)}\\Z)" for p in patterns))
 
 
 def patterns_fault(field: str, patterns: Sequence[str]) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from fnmatch import translate
+from datetime import UTC, datetime, timedelta
 
-from stream.control import Acknowledgement, Calendar, ControlSet, Document, Feedback, Rule, Silence
-from stream.event_times import parse_time
+from stream.control import (
+    Acknowledgements,
+    Calendar,
+    ControlSet,
+    Document,
+    Feedback,
+    Rule,
+    Silence,
+    compiled,
+)
 
 from ._episodes import Episode
 
-_LEAST_ID = 12
-"""Characters of an event's id that messages show; a document may have as few."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Documents:
@@ -25,28 +30,20 @@ class Documents:
 
     def __init__(self, control: ControlSet) -> None:
         self.control = control
-        self._acknowledgements: dict[str, Document] = {}
+        self._acknowledgements = Acknowledgements(control)
         self._feedback: dict[str, Document] = {}
         self._silences: list[tuple[Document, re.Pattern[str], re.Pattern[str]]] = []
         for document in control.documents:
             body = document.body
-            if isinstance(body, Acknowledgement):
-                self._acknowledgements[body.event] = document
-            elif isinstance(body, Feedback):
+            if isinstance(body, Feedback):
                 self._feedback[body.event] = document
             elif isinstance(body, Silence):
-                self._silences.append((document, _pattern(body.keys), _pattern(body.channels)))
+                self._silences.append((document, compiled(body.keys), compiled(body.channels)))
 
     def acknowledgement(self, episode: Episode) -> Document | None:
         """Return the document of the person at work on an episode; None where nobody is."""
-        for event_id in episode.bodies:
-            for text in (event_id, event_id[:_LEAST_ID]):
-                if text in self._acknowledgements:
-                    return self._acknowledgements[text]
-        # The next alert of a key has the same fingerprint, and nobody has seen it yet.
-        document = self._acknowledgements.get(episode.fingerprint)
-        is_of_it = document is not None and parse_time(document.time) >= episode.starts_us
-        return document if is_of_it else None
+        began = _EPOCH + timedelta(microseconds=episode.starts_us)
+        return self._acknowledgements.find(episode.bodies, episode.fingerprint, began)
 
     def feedback(self, episode: Episode) -> Document | None:
         """Return the judgement of a person about an event of an episode; None without one."""
@@ -75,10 +72,5 @@ def _is_of(document: Document, key: str) -> bool:
     if isinstance(body, Feedback):
         return body.key == key
     if isinstance(body, Rule | Silence | Calendar):
-        return _pattern(body.keys).match(key) is not None
+        return compiled(body.keys).match(key) is not None
     return False
-
-
-def _pattern(patterns: Sequence[str]) -> re.Pattern[str]:
-    # A name such as `disk[0]` matches itself too, as in rules.
-    return re.compile("|".join(f"(?:{translate(p)}|{re.escape(p)}\\Z)" for p in patterns))
