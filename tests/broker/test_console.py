@@ -15,19 +15,18 @@ import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send
-from ember_core.pipeline import MotorNeuron
 from stream.cli import main
 from stream.console.serve import running
 from stream.demo.recovery import compare_state
-from stream.engine import META_KEY
 from stream.scores import encode
 from stream.settings import Settings
 from tests.broker.conftest import Broker
+from tests.broker.judged_stream import MetaRows, save_quick_model
 from tests.broker.test_control import settings_file
 from tests.broker.test_feedback import FIRST, REPEATS, ROWS, SHIFTED, SPIKY, records
 from tests.e2e.service import Service, wait_until
 from tests.stream.console.filled import END_US, batches, key_names, plan
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
+from tests.stream.engine.conftest import CHANNELS
 
 TOKEN = "broker-token"
 
@@ -97,9 +96,7 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
 ) -> None:
     """A fault is in the feed with its channel, and what the API writes changes what fires next."""
     topic = broker.topic("seen", 2)
-    model = fit(KNOWN, CHANNELS, rows=307)
-    model.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
-    model.save(tmp_path / "model")
+    save_quick_model(tmp_path / "model")
     if not broker.real:
         broker.create({f"{topic}.scores": 2})
     more = f'[model]\npath = "{tmp_path / "model"}"\n[output]\nscores = "all"\n'
@@ -107,18 +104,8 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
     settings = console_settings(config)
     changelog = f"{settings.kafka.group}-state-{topic}-changelog"
 
-    def metas() -> list[dict[str, Any]]:
-        rows = broker.read_changelog(changelog)
-        return [json.loads(row) for (_, key), row in rows.items() if key == META_KEY]
-
-    def absorbed() -> int:
-        try:
-            return sum(sum(meta["counts"].values()) for meta in metas())
-        except LookupError:
-            return 0
-
-    def noted() -> set[str]:
-        return {meta["control"][-1]["digest"] for meta in metas() if meta.get("control")}
+    meta_rows = MetaRows(broker, changelog)
+    absorbed, noted = meta_rows.absorbed, meta_rows.noted
 
     worker = Service(tmp_path, config, embedded=not broker.real)
     with contextlib.ExitStack() as stack:

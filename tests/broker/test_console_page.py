@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 
-from ember_core.pipeline import MotorNeuron
 from stream.cli import main
-from stream.engine import META_KEY
 from tests.broker.conftest import Broker
+from tests.broker.judged_stream import MetaRows, save_quick_model
 from tests.broker.test_console import TOKEN, Api, console, console_settings
 from tests.broker.test_control import settings_file
 from tests.broker.test_feedback import FIRST, ROWS, SPIKY, records
 from tests.conftest import lacking
 from tests.console.chromium import CHROMIUM, chromium
 from tests.e2e.service import Service, wait_until
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
 
 KEY = SPIKY.decode()
 RULES = '[[rule]]\nname = "heat"\nchannels = ["heat"]\nignore = true\n'
@@ -34,9 +32,7 @@ def test_a_fault_is_seen_and_a_click_changes_what_fires_next(
     if CHROMIUM is None:
         lacking("browser", "Chromium is not installed (apt install chromium)")
     topic = broker.topic("page", 2)
-    model = fit(KNOWN, CHANNELS, rows=307)
-    model.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
-    model.save(tmp_path / "model")
+    save_quick_model(tmp_path / "model")
     if not broker.real:
         broker.create({f"{topic}.scores": 2})
     more = f'[model]\npath = "{tmp_path / "model"}"\n[output]\nscores = "all"\n'
@@ -44,17 +40,11 @@ def test_a_fault_is_seen_and_a_click_changes_what_fires_next(
     settings = console_settings(config)
     changelog = f"{settings.kafka.group}-state-{topic}-changelog"
 
-    def metas() -> list[dict[str, Any]]:
-        with contextlib.suppress(LookupError):
-            rows = broker.read_changelog(changelog)
-            return [json.loads(row) for (_, key), row in rows.items() if key == META_KEY]
-        return []
-
-    def absorbed() -> int:
-        return sum(sum(meta["counts"].values()) for meta in metas())
+    meta_rows = MetaRows(broker, changelog)
+    absorbed = meta_rows.absorbed
 
     def judged() -> bool:
-        return any(meta["control"][-1]["digest"] for meta in metas() if meta.get("control"))
+        return any(meta_rows.noted())
 
     def pages(api: Api) -> list[dict[str, Any]]:
         events = api.get("/api/events", key=KEY)["events"]

@@ -20,12 +20,13 @@ from stream.codecs import make_codec
 from stream.configure import load_model, make_engine
 from stream.control import NO_CONTROL, Acknowledgement, ControlSet, Document
 from stream.control.files import render_one
-from stream.engine import META_KEY, SliceOffsets
+from stream.engine import SliceOffsets
 from stream.kafka.config import WorkerConfig
 from stream.kafka.control_topic import publisher
 from stream.kafka.control_topic.publisher import OutdatedError, Stamp
 from stream.settings import Settings
 from tests.broker.conftest import Broker
+from tests.broker.judged_stream import MetaRows
 from tests.broker.test_reload import ROWS, records
 from tests.e2e.service import Service, wait_until
 from tests.stream.engine.conftest import CHANNELS, KNOWN, fit
@@ -314,18 +315,8 @@ def test_a_running_worker_takes_documents_over_at_noted_offsets_through_kills(
     changelog = f"{settings.kafka.group}-state-{topic}-changelog"
     rules = tmp_path / "rules.toml"
 
-    def metas() -> list[dict[str, Any]]:
-        try:
-            rows = broker.read_changelog(changelog)
-        except LookupError:
-            return []
-        return [json.loads(rows[p, META_KEY]) for p in (0, 1) if (p, META_KEY) in rows]
-
-    def absorbed() -> int:
-        return sum(sum(meta["counts"].values()) for meta in metas())
-
-    def noted() -> set[str]:
-        return {meta["control"][-1]["digest"] for meta in metas() if meta.get("control")}
+    meta_rows = MetaRows(broker, changelog)
+    metas, absorbed, noted = meta_rows.read, meta_rows.absorbed, meta_rows.noted
 
     def change(text: str) -> str:
         rules.write_text(text)

@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Send
-from ember_core.pipeline import MotorNeuron
 from stream.cli import main
 from stream.cli.control.topic import read
 from stream.control import NO_CONTROL
-from stream.engine import META_KEY
 from stream.settings import Settings
 from tests.broker.conftest import Broker
+from tests.broker.judged_stream import MetaRows, save_quick_model
 from tests.broker.test_control import events_of, settings_file
 from tests.broker.test_reload import START
 from tests.e2e.service import Service, wait_until
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit, signal
+from tests.stream.engine.conftest import CHANNELS, KNOWN, signal
 
 SHIFTED, SPIKY = KNOWN[:2]
 HEAT, FLOW = 1, 2
@@ -75,25 +74,13 @@ def test_a_worker_heeds_feedback_at_once_and_through_a_kill(
 ) -> None:
     """The new level is usual, the false alarm is not repeated, and another fault is told."""
     topic = broker.topic("judged", 2)
-    model = fit(KNOWN, CHANNELS, rows=307)
-    model.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
-    model.save(tmp_path / "model")
+    save_quick_model(tmp_path / "model")
     config = settings_file(broker, tmp_path, topic, f'[model]\npath = "{tmp_path / "model"}"\n')
     settings = Settings.load(config)
     changelog = f"{settings.kafka.group}-state-{topic}-changelog"
 
-    def metas() -> list[dict[str, Any]]:
-        try:
-            rows = broker.read_changelog(changelog)
-        except LookupError:
-            return []
-        return [json.loads(rows[p, META_KEY]) for p in (0, 1) if (p, META_KEY) in rows]
-
-    def absorbed() -> int:
-        return sum(sum(meta["counts"].values()) for meta in metas())
-
-    def noted() -> set[str]:
-        return {meta["control"][-1]["digest"] for meta in metas() if meta.get("control")}
+    meta_rows = MetaRows(broker, changelog)
+    metas, absorbed, noted = meta_rows.read, meta_rows.absorbed, meta_rows.noted
 
     def triggers(key: bytes) -> list[dict[str, Any]]:
         told: dict[str, dict[str, Any]] = {}  # a killed worker may have sent one twice

@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from benchmarks.kafka_client import Send
-from ember_core.pipeline import MotorNeuron
 from stream.cli import main
-from stream.engine import META_KEY
 from stream.settings import Settings
 from tests.broker.conftest import Broker
+from tests.broker.judged_stream import MetaRows, save_quick_model
 from tests.broker.test_control import settings_file
 from tests.broker.test_reload import START
 from tests.e2e.service import Service, wait_until
-from tests.stream.engine.conftest import CHANNELS, KNOWN, fit, signal
+from tests.stream.engine.conftest import CHANNELS, KNOWN, signal
 
 PLANNED, OTHER = KNOWN[:2]
 ROWS, FIRST, SECOND = 300, 90, 130
@@ -62,9 +61,7 @@ def test_planned_work_is_quiet_through_a_kill_and_the_same_in_a_backtest(
 ) -> None:
     """The open episode ends as planned; the other key fires on; the next fault is a page."""
     topic = broker.topic("planned", 2)
-    model = fit(KNOWN, CHANNELS, rows=307)
-    model.pipeline.motor = MotorNeuron(on=1.3, off=1.0, time_constant_rows=3.0, refractory_rows=7)
-    model.save(tmp_path / "model")
+    save_quick_model(tmp_path / "model")
     config = settings_file(broker, tmp_path, topic, f'[model]\npath = "{tmp_path / "model"}"\n')
     settings = Settings.load(config)
     changelog = f"{settings.kafka.group}-state-{topic}-changelog"
@@ -74,18 +71,8 @@ def test_planned_work_is_quiet_through_a_kill_and_the_same_in_a_backtest(
         f'grace = "5m"\nwindows = [{{ begin = {text_of(BEGIN)}, end = {text_of(END)} }}]\n'
     )
 
-    def metas() -> list[dict[str, Any]]:
-        try:
-            rows = broker.read_changelog(changelog)
-        except LookupError:
-            return []
-        return [json.loads(rows[p, META_KEY]) for p in (0, 1) if (p, META_KEY) in rows]
-
-    def absorbed() -> int:
-        return sum(sum(meta["counts"].values()) for meta in metas())
-
-    def noted() -> set[str]:
-        return {meta["control"][-1]["digest"] for meta in metas() if meta.get("control")}
+    meta_rows = MetaRows(broker, changelog)
+    absorbed, noted = meta_rows.absorbed, meta_rows.noted
 
     def events() -> dict[str, dict[str, Any]]:
         bodies: dict[str, dict[str, Any]] = {}  # a killed worker may have sent one twice

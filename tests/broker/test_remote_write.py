@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from stream.settings import Settings
 from tests.broker.conftest import Broker
 from tests.broker.test_bridge import until
 from tests.stream.bridge.fakes import trigger
+from tests.stream.remote_write.running import value_of, writing
 from tests.stream.remote_write.scored import SECOND_US, FakeStore, scored, store
 from tests.stream.remote_write.test_selection import iso
 
@@ -79,18 +79,8 @@ class Stage:
             f"{self.input}.triggers", [Send(key.encode(), body, partition=partition)]
         )
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        stop = threading.Event()
-        writer = RemoteWriter(self.settings, self.metrics, self.health)
-        thread = threading.Thread(target=writer.run, args=(stop,))
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(30)
-            assert not thread.is_alive()
+    def running(self) -> AbstractContextManager[None]:
+        return writing(self.settings, self.metrics, self.health)
 
     def minutes(self, key: str) -> list[float]:
         """Minutes of the rows of a key; where a slow machine loses the session, some come twice."""
@@ -107,9 +97,7 @@ class Stage:
             return [None]
 
     def value(self, name: str) -> float:
-        lines = self.metrics.render().decode().splitlines()
-        (line,) = (line for line in lines if line.startswith(name))
-        return float(line.rpartition(" ")[2])
+        return value_of(self.metrics, name)
 
 
 @pytest.fixture

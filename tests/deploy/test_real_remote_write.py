@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
 from stream.bridge import RESULTS
 from stream.observe import BridgeHealth, RemoteWriteMetrics
-from stream.remote_write import OUTCOMES, READ, RemoteWriter
+from stream.remote_write import OUTCOMES, READ
 from stream.scores import encode
 from stream.settings import Settings
 from stream.testing import EmbeddedBroker
 from tests.deploy.test_dashboards import panels
 from tests.deploy.test_real_prometheus import free_port
 from tests.stream.bridge.fakes import trigger
+from tests.stream.remote_write.running import value_of, writing
 from tests.stream.remote_write.scored import SECOND_US, scored
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker]
@@ -130,22 +130,11 @@ class Written:
             self.bootstrap, "telemetry.triggers", [Send(key.encode(), body, partition=0)]
         )
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        stop = threading.Event()
-        writer = RemoteWriter(self.settings, self.metrics, self.health)
-        thread = threading.Thread(target=writer.run, args=(stop,))
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(30)
-            assert not thread.is_alive()
+    def running(self) -> AbstractContextManager[None]:
+        return writing(self.settings, self.metrics, self.health)
 
     def value(self, name: str) -> float:
-        (line,) = (x for x in self.metrics.render().decode().splitlines() if x.startswith(name))
-        return float(line.rpartition(" ")[2])
+        return value_of(self.metrics, name)
 
 
 @pytest.fixture
