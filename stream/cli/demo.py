@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from contextlib import nullcontext
-from importlib.util import find_spec
 from typing import Annotated
 
 import psutil
@@ -48,14 +47,16 @@ def demo(
     # The products are small: a second thread gains nothing, and waits badly on a busy machine.
     # Read when NumPy is imported, which is why the imports come late.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from stream.console.serve import missing_packages, require_packages
     from stream.demo.report import as_table
     from stream.demo.run import Options
     from stream.demo.run import demo as run_demo
 
     messages = Terminal(stderr=True)
     live = not headless and messages.is_terminal
-    has_console = all(find_spec(name) for name in ("pyarrow", "starlette", "uvicorn"))
-    console = live and has_console if console is None else console
+    if console:
+        require_packages()
+    console = live and not missing_packages() if console is None else console
     options = Options(
         seconds=_SECONDS if seconds is None else seconds,
         seed=seed,

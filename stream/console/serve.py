@@ -124,7 +124,7 @@ def running(
     Raises:
         UserError: If it cannot listen, or a package is missing.
     """
-    _require_packages()
+    require_packages()
     from .app import make_app
     from .console import Console, Reading
     from .guard import Guard
@@ -193,9 +193,18 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _require_packages() -> None:
-    missing = [name for name in ("pyarrow", "starlette", "uvicorn") if not find_spec(name)]
-    if missing:
+def missing_packages() -> list[str]:
+    """Return the packages of the extra `console` that are not installed."""
+    return [name for name in ("pyarrow", "starlette", "uvicorn") if not find_spec(name)]
+
+
+def require_packages() -> None:
+    """Check that the packages of the extra are installed.
+
+    Raises:
+        UserError: If one is missing.
+    """
+    if missing := missing_packages():
         raise UserError(
             "The console needs more packages. Expected the extra `console`. Received: no "
             f"{missing[0]}. Install it with pip install 'ember-anomaly[console]'."

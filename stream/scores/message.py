@@ -72,8 +72,8 @@ def decode(body: bytes) -> ScoreBatch:
     try:
         with arrow.ipc.open_stream(body) as reader:
             table = reader.read_all().combine_chunks()
-        said = json.loads(table.schema.metadata[_METADATA])
-        channels = tuple(said["channels"])
+        description = json.loads(table.schema.metadata[_METADATA])
+        channels = tuple(description["channels"])
         rows = {
             name: table[name].to_numpy().astype(kind, copy=False)
             for name, kind in ROW_COLUMNS.items()
@@ -83,10 +83,10 @@ def decode(body: bytes) -> ScoreBatch:
             for name, kind in CHANNEL_COLUMNS.items()
         }
         return ScoreBatch(
-            topic=said["topic"],
-            partition=said["partition"],
+            topic=description["topic"],
+            partition=description["partition"],
             channels=channels,
-            coverage=said["coverage"],
+            coverage=description["coverage"],
             keys=table["key"].to_pylist(),
             time_us=table["time"].to_numpy().astype("datetime64[us]").astype(np.int64),
             **rows,
@@ -120,14 +120,14 @@ def _schema(
     for name, kind in CHANNEL_COLUMNS.items():
         each = arrow.field("item", arrow.from_numpy_dtype(kind))
         columns.append(arrow.field(name, arrow.list_(each, width)))
-    said = {
+    description = {
         "version": VERSION,
         "topic": topic,
         "partition": partition,
         "channels": channels,
         "coverage": coverage,
     }
-    return arrow.schema(columns, metadata={_METADATA: json.dumps(said).encode()})
+    return arrow.schema(columns, metadata={_METADATA: json.dumps(description).encode()})
 
 
 @cache

@@ -33,12 +33,12 @@ class Sides(NamedTuple):
     """Severities of channels by the side of their statistics, `(N, C)` each.
 
     Attributes:
-        above: Of the statistics above, but for the slow averages.
-        below: Of those below.
-        slow_above: Of slow averages above: they stay high for hours after their cause.
-        slow_below: Of slow averages below.
-        frozen: Of equal values.
-        spread: Of the spread, which has no side, and is slow as well.
+        above: Severity above, by all statistics but the slow averages.
+        below: Severity below, by the same.
+        slow_above: Severity of slow averages above: they stay high for hours after their cause.
+        slow_below: Severity of slow averages below.
+        frozen: Severity of equal values.
+        spread: Severity of the spread, which has no side, and is slow as well.
     """
 
     above: Any
