@@ -29,32 +29,36 @@ WIDE_BITS: Final = 34
 """Bits after the first one that are kept of a rounded float64: an error of 3e-11."""
 _BELOW, _ABOVE = BOUNDS
 _TILE: Final = 4096  # numbers whose intermediate arrays stay in a processor's cache
-_DROPPED: Final = 52 - WIDE_BITS
-_HALF, _MASK = np.int64(1 << (_DROPPED - 1)), np.int64(-(1 << _DROPPED))
+DROPPED_BITS: Final = 52 - WIDE_BITS
+"""Bits that the rounding of a float64 takes away."""
+_HALF, _MASK = np.int64(1 << (DROPPED_BITS - 1)), np.int64(-(1 << DROPPED_BITS))
 
-# The upper bits of a constant, whose product with a small whole number is exact, and the rest.
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-_QUARTER_HIGH, _QUARTER_LOW = 1.57079632673412561417, 6.07710050650619224932e-11
-_LOG2_E: Final = 1.4426950408889634
-_PER_QUARTER: Final = 0.6366197723675814
-_ROOT_HALF: Final = 0.7071067811865476
-_MOST_EXPONENT: Final = 760.0  # past it the result is 0 or infinite
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""The upper bits of ln 2, whose product with a small whole number is exact, and the rest."""
+QUARTER_HIGH, QUARTER_LOW = 1.57079632673412561417, 6.07710050650619224932e-11
+"""The same of a quarter of a turn."""
+LOG2_E: Final = 1.4426950408889634
+PER_QUARTER: Final = 0.6366197723675814
+ROOT_HALF: Final = 0.7071067811865476
+MOST_EXPONENT: Final = 760.0
+"""Argument of `exp` past which the result is 0 or infinite."""
 
 
-def _inverse_factorials(first: int, last: int, step: int = 1) -> list[float]:
+def _inverse_factorials(first: int, last: int, step: int = 1) -> tuple[float, ...]:
     """Return `1 / n!` for every `step`-th `n`, the last one first."""
     factorial, inverses = 1, []
     for n in range(1, last + 1):
         factorial *= n
         if n >= first and (n - first) % step == 0:
             inverses.append(1.0 / factorial)
-    return inverses[::-1]
+    return tuple(inverses[::-1])
 
 
-_EXP: Final = _inverse_factorials(2, 13)
-_SIN: Final = _inverse_factorials(3, 17, 2)
-_COS: Final = _inverse_factorials(4, 18, 2)
-_LOG: Final = [2.0 / n for n in range(21, 1, -2)]
+EXP_TERMS: Final = _inverse_factorials(2, 13)
+SIN_TERMS: Final = _inverse_factorials(3, 17, 2)
+COS_TERMS: Final = _inverse_factorials(4, 18, 2)
+LOG_TERMS: Final = tuple(2.0 / n for n in range(21, 1, -2))
+"""Coefficients of the polynomials, that of the highest power first."""
 
 
 def log(x: Any) -> Doubles:
@@ -71,15 +75,15 @@ def log(x: Any) -> Doubles:
     with np.errstate(all="ignore"):
         special = np.log(np.where(is_ordinary, 1.0, x))  # 0, infinities and NaN
     mantissa, exponent = np.frexp(np.where(is_ordinary, x, 1.0))
-    is_small = mantissa < _ROOT_HALF
+    is_small = mantissa < ROOT_HALF
     f = mantissa * (is_small + 1.0) - 1.0  # from sqrt(1/2) - 1 to sqrt(2) - 1, exact
     k = np.subtract(exponent, is_small, dtype=np.float64)
     # log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + r)): only small numbers are rounded.
     s = f / (f + 2.0)
     z = s * s
     half_square = 0.5 * (f * f)
-    lower = s * (half_square + z * _horner(_LOG, z)) + k * _LN2_LOW
-    value = k * _LN2_HIGH - ((half_square - lower) - f)
+    lower = s * (half_square + z * _horner(LOG_TERMS, z)) + k * LN2_LOW
+    value = k * LN2_HIGH - ((half_square - lower) - f)
     return np.asarray(np.where(is_ordinary, value, special))
 
 
@@ -89,10 +93,10 @@ def exp(x: Any) -> Doubles:
     Args:
         x: Array of any shape; taken as float64.
     """
-    x = np.minimum(np.maximum(np.asarray(x, np.float64), -_MOST_EXPONENT), _MOST_EXPONENT)
-    k = np.rint(x * _LOG2_E)
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    value = 1.0 + (r + r * (r * _horner(_EXP, r)))
+    x = np.minimum(np.maximum(np.asarray(x, np.float64), -MOST_EXPONENT), MOST_EXPONENT)
+    k = np.rint(x * LOG2_E)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    value = 1.0 + (r + r * (r * _horner(EXP_TERMS, r)))
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return np.asarray(np.ldexp(value, k.astype(np.int32)))
 
@@ -118,16 +122,16 @@ def cos(x: Any) -> Doubles:
 def _wave(x: Any, quarters: int) -> Doubles:
     """Return the sine of `x` and some quarters of a turn."""
     x = np.asarray(x, np.float64)
-    k = np.rint(x * _PER_QUARTER)
-    angle = (x - k * _QUARTER_HIGH) - k * _QUARTER_LOW
+    k = np.rint(x * PER_QUARTER)
+    angle = (x - k * QUARTER_HIGH) - k * QUARTER_LOW
     minus = -(angle * angle)
-    sine = angle + angle * (minus * _horner(_SIN, minus))
-    cosine = 1.0 + (0.5 * minus + minus * (minus * _horner(_COS, minus)))
+    sine = angle + angle * (minus * _horner(SIN_TERMS, minus))
+    cosine = 1.0 + (0.5 * minus + minus * (minus * _horner(COS_TERMS, minus)))
     quarter = k.astype(np.int64) + quarters
     return np.asarray(np.where(quarter & 1, cosine, sine) * (1.0 - (quarter & 2)))
 
 
-def _horner(coefficients: list[float], x: Doubles) -> Doubles:
+def _horner(coefficients: tuple[float, ...], x: Doubles) -> Doubles:
     """Return the polynomial with these coefficients, the highest first."""
     value = coefficients[0] * x + coefficients[1]
     for coefficient in coefficients[2:]:

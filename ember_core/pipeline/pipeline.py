@@ -81,6 +81,7 @@ class Pipeline(Module):
         super().__init__()
         self.config = config
         self.channels = self.drift = self.joint = None
+        self._compiled: Mapping[str, Any] = {}
         stages = service_stages(config)
         self._names = tuple(stages)
         for name, stage in stages.items():
@@ -157,6 +158,20 @@ class Pipeline(Module):
         self.visible.arrays_changed()
         self.explainer.prepare(self.rbm)
 
+    def use_compiled(self, *, on: bool = True) -> None:
+        """Run stages in their compiled form where they have one: the same bits, in less time.
+
+        Args:
+            on: False: run them plain again.
+
+        Raises:
+            ImportError: If Numba is not installed.
+        """
+        from .compiled.table import STAGES  # imports Numba, which a bundle's reader may not have
+
+        forms = {name: STAGES.get(type(stage)) for name, stage in self.stages.items() if on}
+        self._compiled = {name: form for name, form in forms.items() if form is not None}
+
     def observe(
         self,
         state: State,
@@ -190,12 +205,16 @@ class Pipeline(Module):
         observation = Observation(packed or PackedRows([len(time_us)]), self.config, time_us)
         observation.expected_level, observation.counted = expected, counted
         x = values
-        for stage in self.stages.values():
+        for name, stage in self.stages.items():
             if stage is self.rbm_score:
                 break
             if stage is self.windows and counted is not None:
                 x = observation.z = self.liquid.held(state, x, observation)
-            fields, x = stage.forward(state, x, observation)
+            form = self._compiled.get(name)
+            if form is None:
+                fields, x = stage.forward(state, x, observation)
+            else:
+                fields, x = form(stage, state, x, observation)
             observation.state |= fields
         return observation
 
