@@ -229,7 +229,12 @@ class Pipeline(Module):
         """
         if not self.rbm_score.prepared:
             self.freeze()
-        _, score = self.rbm_score.forward({}, visible, Observation(PackedRows([len(visible)])))
+        observation = Observation(PackedRows([len(visible)]))
+        form = self._compiled.get("rbm_score")
+        if form is None:
+            _, score = self.rbm_score.forward({}, visible, observation)
+        else:
+            _, score = form(self.rbm_score, {}, visible, observation)
         return score
 
     def decide(

@@ -10,9 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.rbm_score import RBMScore
 from ember_core.pipeline.stage import Stage, State
+
+from .rbm import rbm_score
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
 
-STAGES: Final[Mapping[type[Stage], CompiledStage]] = {}
+STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
+    RBMScore: rbm_score,
+}
