@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ember_core.pipeline.evidence import ChannelEvidence
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.stage import Stage, State
+
+from .channel_evidence import follow_channel_evidence
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
 
-STAGES: Final[Mapping[type[Stage], CompiledStage]] = {}
+STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
+    ChannelEvidence: follow_channel_evidence,
+}
