@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ember_core.pipeline.evidence import ChannelEvidence
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.rbm_score import RBMScore
 from ember_core.pipeline.stage import Stage, State
 
+from .channel_evidence import follow_channel_evidence
 from .rbm import rbm_score
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
@@ -20,4 +22,5 @@ CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 
 STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
     RBMScore: rbm_score,
+    ChannelEvidence: follow_channel_evidence,
 }

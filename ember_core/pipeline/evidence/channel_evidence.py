@@ -188,7 +188,7 @@ class ChannelEvidence(FollowedChannels):
         observation.usual = Usual(self.transforms, self.lowest, usual["usual_unit"], *shown)
         signals, without_season = per_row.pop("signals"), per_row.pop("without_season")
         observation.channel_statistics = ChannelStatistics(
-            self._statistic_severities, usual, per_row, signals
+            self.statistic_severities, usual, per_row, signals
         )
         new = {name: packed.last(value) for name, value in per_row.items()}
         # The very same arrays where nothing was learnt: nothing to write.
@@ -349,7 +349,8 @@ class ChannelEvidence(FollowedChannels):
         flat = ops.reshape(signed, (-1, 2 * SIGNALS * self.n_channels))
         return ops.concatenate([flat, frozen, ratio[:, -1]], axis=1)
 
-    def _statistic_severities(self, usual: State, followed: State, signals: Any) -> Any:
+    def statistic_severities(self, usual: State, followed: State, signals: Any) -> Any:
+        """Return the severity of each statistic of rows, `(R, 18 C)`; arguments as `statistics`."""
         return self.curves(self.statistics(usual, followed, signals))
 
     def ratios(self, usual: State, followed: State, signals: Any) -> tuple[Any, Any]:
@@ -384,7 +385,7 @@ class ChannelEvidence(FollowedChannels):
         """
         c = self.n_channels
         statistics = ops.concatenate([ops.reshape(ratio, (-1, (SIGNALS + 1) * c)), frozen], axis=1)
-        severity = self.curves.signed(statistics, _tables(c), SIGNALS * c)
+        severity = self.curves.signed(statistics, tables_of(c), SIGNALS * c)
         *moving, spread, frozen = (severity[:, i * c : (i + 1) * c] for i in range(SIGNALS + 2))
         largest, hold = ops.maximum(frozen, spread), ops.maximum(frozen, _kept(spread, is_noisy))
         for i, one in enumerate(moving):
@@ -401,8 +402,8 @@ class ChannelEvidence(FollowedChannels):
 
 
 @cache
-def _tables(n_channels: int) -> tuple[int, ...]:
-    """Return the tables of a channel's statistics: of its signals, its spread and its runs."""
+def tables_of(n_channels: int) -> tuple[int, ...]:
+    """Return the tables of the signals of all channels, of their spread and of their runs."""
     pairs = 2 * SIGNALS * n_channels
     runs, spread = (range(pairs + i * n_channels, pairs + (i + 1) * n_channels) for i in (0, 1))
     return (*range(0, pairs, 2), *spread, *runs)

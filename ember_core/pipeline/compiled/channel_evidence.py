@@ -1,0 +1,171 @@
+"""Evidence of the channels of rows, with the bits of `ChannelEvidence.forward`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ember_core.pipeline.evidence.channel_evidence import NOTHING, USUAL, ChannelEvidence, tables_of
+from ember_core.pipeline.evidence.shown import ChannelStatistics, Usual
+from ember_core.pipeline.evidence.signals import MEANS, SIGNALS, SLOW
+from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.stage import State
+
+from .arrays import contiguous
+from .columns import KeyColumn, WeighedColumn
+from .compiler import compiled
+from .curves import severity_of
+from .following import Fields, Followed, Model, Rows, follow_channels
+from .parameters import prepared
+
+_F = np.float32
+_ZERO, _ONE, _HALF = _F(0.0), _F(1.0), _F(0.5)
+_LEAST_EXTREME, _NOTHING = _F(1e-3), _F(NOTHING)
+_LN2 = float(np.log(2.0))
+_FRESHER = tuple(SLOW.get(place, -1) for place in range(SIGNALS))
+"""Place of the signal of 5 rows beside each slow one; -1 beside the others."""
+_WIDE = ("level_rows", "level_least", "level_most")
+_NARROW = ("profiles", "day_size", "widening", "half_lives", "anchor_half_life")
+_NO_AGE, _NO_BOUND = np.zeros(0, np.int32), np.zeros((0, 1), np.float32)
+
+
+@compiled
+def judge_channels(
+    key: Any, age: Any, fields: Any, widening: Any, curves: Any, out: Any, judged: Any
+) -> None:
+    """Write the severity of the channels of rows.
+
+    Args:
+        key: Key of each row, `(R,)`, int64.
+        age: Place in `widening` of each row, `(R,)`; of no rows: nothing is widened.
+        fields: `Fields` of the keys.
+        widening: Factors of extremes by age, `(8, 9, C)`.
+        curves: Tables of severities, `(J, 65)`; the table of each statistic; the size up to which
+            it has its least severity; and that severity.
+        out: `Followed` of the rows.
+        judged: Severity and hold of the channels, `(R, C)` each, float32, written to.
+    """
+    tables, number, beginning, least = curves
+    severities, holds = judged
+    n_channels = out.change.shape[1]
+    for row in range(key.size):
+        k = key[row]
+        for c in range(n_channels):
+            if not fields.usual_unit[k, c] > 0.0:
+                severities[row, c] = holds[row, c] = _NOTHING
+                continue
+            limit, frozen = fields.usual_run[k, c], _ZERO
+            if limit > _ZERO:
+                frozen = out.equal_run[row, c] / (_ONE if limit < _ONE else limit)
+            j = (SIGNALS + 1) * n_channels + c
+            largest = hold = severity_of(tables, number[j], frozen, beginning[j], least[j])
+            for place in range(SIGNALS + 1):
+                signal, extreme = out.signals[row, place, c], fields.usual_extremes[k, place, c]
+                if age.size:
+                    extreme *= widening[age[row], place, c]
+                ratio = signal / (_LEAST_EXTREME if extreme < _LEAST_EXTREME else extreme)
+                j = place * n_channels + c
+                severity = severity_of(tables, number[j], ratio, beginning[j], least[j])
+                largest = severity if severity > largest else largest
+                goes_on = True
+                if place == SIGNALS:
+                    goes_on = out.change[row, c] >= _HALF * signal
+                elif _FRESHER[place] >= 0:
+                    fresh = out.signals[row, _FRESHER[place], c]
+                    goes_on = fresh * signal >= _HALF * signal * signal
+                if not goes_on and severity > _NOTHING:
+                    severity = _NOTHING
+                hold = severity if severity > hold else hold
+            severities[row, c], holds[row, c] = largest, hold
+
+
+def _parameters(stage: ChannelEvidence) -> tuple[Any, ...]:
+    """Return the parameters of both loops: `Model`, and the curves."""
+    arrays = {name: contiguous(getattr(stage, name), np.float64) for name in _WIDE}
+    arrays |= {name: contiguous(getattr(stage, name)) for name in _NARROW}
+    model = Model(
+        kind=contiguous(stage.transforms.kind),
+        width=contiguous(stage.transforms.width, np.float64),
+        scale_rate=_F(-_LN2 / stage.scale_half_life),
+        foretells=contiguous(stage.shared.T),
+        **arrays,
+    )
+    tables = tables_of(stage.n_channels)
+    least, beginning = stage.curves.beginnings(tables, SIGNALS * stage.n_channels)
+    curves = contiguous(stage.curves.tables), np.array(tables), beginning, least
+    return model, curves
+
+
+def follow_channel_evidence(
+    stage: ChannelEvidence, state: State, x: Any, observation: Observation
+) -> tuple[State, Any]:
+    """Judge rows `(R, C)`, float64, and take the seasonal values off them.
+
+    Arguments and result as `ChannelEvidence.forward` has them. Expected levels, which only training
+    has, take the plain stage.
+    """
+    if observation.expected_level is not None:
+        return stage.forward(state, x, observation)
+    sources = (
+        *(getattr(stage, name) for name in (*_WIDE, *_NARROW, "shared")),
+        *(stage.transforms.kind, stage.transforms.width, stage.curves.tables),
+    )
+    model, curves = prepared(stage, sources, _parameters)
+    packed, learns = observation.packed, bool(observation.warming.any())
+    names = [field.name for field in stage.state_fields()]
+    kept = USUAL[1:] if learns else USUAL
+    fields = Fields(*(_field(state[name], is_kept=name in kept) for name in names))
+    rows, out = _rows(stage, x, observation), _columns(x.shape)
+    severity, hold = np.empty((2, *x.shape), np.float32)
+    follow_channels(packed.key, rows, fields, model, out)
+    judge_channels(packed.key, rows.age, fields, model.widening, curves, out, (severity, hold))
+
+    observation.channel_severity, observation.channel_hold = severity, hold
+    deviation = KeyColumn(fields.usual_unit, packed.key)
+    shown = (getattr(out, name) for name in Usual.COLUMNS)
+    observation.usual = Usual(stage.transforms, stage.lowest, deviation, *shown)
+    extremes: Any = KeyColumn(fields.usual_extremes, packed.key)
+    if observation.age is not None:
+        extremes = WeighedColumn(extremes, KeyColumn(model.widening, rows.age))
+    usual = {"usual_extremes": extremes, "usual_run": KeyColumn(fields.usual_run, packed.key)}
+    # Of the averages only the spread, the last one, is read beside the signals.
+    followed = {"channel_averages": out.signals[:, -MEANS:], "equal_run": out.equal_run}
+    observation.channel_statistics = ChannelStatistics(
+        stage.statistic_severities, usual, followed, out.signals[:, :SIGNALS]
+    )
+    # The very same arrays where nothing was learnt: nothing to write.
+    new = {name: state[name] for name in kept}
+    new |= {name: getattr(fields, name) for name in names if name not in kept}
+    return new, out.without_season
+
+
+def _field(values: Any, *, is_kept: bool) -> Any:
+    """Return a field as the loops take it: itself, or a copy that they may change."""
+    return contiguous(values, values.dtype) if is_kept else np.array(values, order="C")
+
+
+def _rows(stage: ChannelEvidence, x: Any, observation: Observation) -> Rows:
+    """Return the columns of rows as the loops take them."""
+    day, week = stage.calendar.bins(observation.time_us, stage.bin_seconds)
+    counted, age = observation.counted or {}, observation.age
+    bounds = (counted.get(side) for side in ("low", "high", "held_low", "held_high"))
+    return Rows(
+        contiguous(x, np.float64),
+        contiguous(observation.elapsed),
+        contiguous(observation.warming, np.bool_),
+        contiguous(day, np.int64),
+        contiguous(week, np.int64),
+        _NO_AGE if age is None else contiguous(age, np.int32),
+        *(_NO_BOUND if bound is None else contiguous(bound) for bound in bounds),
+    )
+
+
+def _columns(shape: tuple[int, int]) -> Followed:
+    """Return columns to write to for rows of shape `(R, C)`."""
+    signals = np.empty((shape[0], SIGNALS + 1, shape[1]), np.float32)
+    narrow = np.empty((5, *shape), np.float32)
+    wide = np.empty((3, *shape))
+    change, equal_run, level, size, growth = narrow
+    unit, expected, without_season = wide
+    return Followed(signals, change, equal_run, unit, expected, level, size, growth, without_season)
