@@ -83,7 +83,7 @@ class SeverityCurves(Module):
             least = ops.maximum(ops.take(ends, upper_tables), ops.take(ends, lower_tables))
             chosen_tables = ops.where(x < 0, lower_tables[None, :], upper_tables[None, :])
             return ops.maximum(self._interpolate(size, chosen_tables), least)
-        least, levels = self._beginnings(tables, pairs)
+        least, levels = self.beginnings(tables, pairs)
         # Most statistics are in the flat beginning of their table.
         index = np.flatnonzero(size > levels)
         severity = np.empty(x.shape, np.float32)
@@ -94,8 +94,14 @@ class SeverityCurves(Module):
         severity.reshape(-1)[index] = np.maximum(values, least[column])
         return severity
 
-    def _beginnings(self, tables: tuple[int, ...], pairs: int) -> tuple[Any, Any]:
-        """Return the least severity of statistics, and the size up to which they have it."""
+    def beginnings(self, tables: tuple[int, ...], pairs: int) -> tuple[Any, Any]:
+        """Return the least severity of statistics, and the size up to which they have it.
+
+        Arguments as `signed` has them.
+
+        Returns:
+            Both `(N,)`, float32; NumPy's arrays only.
+        """
         if (tables, pairs) not in self._known:
             flat = (self.tables == self.tables[:, :1]).cumprod(axis=1).sum(axis=1)
             points = GRID_LOW + GRID_STEP * (flat - 1.0 - _MARGIN)
