@@ -9,10 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.group_motor import GroupMotor
+from ember_core.pipeline.motor import MotorNeuron
+from ember_core.pipeline.observation import Decision, Observation
 from ember_core.pipeline.stage import Stage, State
+
+from .decide import decide_rows
+from .decide_groups import decide_group_rows
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
 
 STAGES: Final[Mapping[type[Stage], CompiledStage]] = {}
+
+CompiledDecision = Callable[..., Decision]
+"""Function of tail, joint evidence and motor neuron, of their state, and of the score, the
+`ChannelRows` and the observation of rows; without channel evidence, two of them are None."""
+
+DECISIONS: Final[Mapping[type[Stage], CompiledDecision]] = {
+    MotorNeuron: decide_rows,
+    GroupMotor: decide_group_rows,
+}
+"""Compiled forms of `Pipeline.decide`, by the class of the motor neuron."""
