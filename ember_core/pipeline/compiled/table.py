@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ember_core.pipeline.evidence import ChannelEvidence
-from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.group_motor import GroupMotor
+from ember_core.pipeline.motor import MotorNeuron
+from ember_core.pipeline.observation import Decision, Observation
 from ember_core.pipeline.rbm_score import RBMScore
 from ember_core.pipeline.stage import Stage, State
 
 from .channel_evidence import follow_channel_evidence
+from .decide import decide_rows
+from .decide_groups import decide_group_rows
 from .rbm import rbm_score
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
@@ -24,3 +28,14 @@ STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
     RBMScore: rbm_score,
     ChannelEvidence: follow_channel_evidence,
 }
+STAGES: Final[Mapping[type[Stage], CompiledStage]] = {}
+
+CompiledDecision = Callable[..., Decision]
+"""Function of tail, joint evidence and motor neuron, of their state, and of the score, the
+`ChannelRows` and the observation of rows; without channel evidence, two of them are None."""
+
+DECISIONS: Final[Mapping[type[Stage], CompiledDecision]] = {
+    MotorNeuron: decide_rows,
+    GroupMotor: decide_group_rows,
+}
+"""Compiled forms of `Pipeline.decide`, by the class of the motor neuron."""
