@@ -28,7 +28,6 @@ STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
     RBMScore: rbm_score,
     ChannelEvidence: follow_channel_evidence,
 }
-STAGES: Final[Mapping[type[Stage], CompiledStage]] = {}
 
 CompiledDecision = Callable[..., Decision]
 """Function of tail, joint evidence and motor neuron, of their state, and of the score, the
