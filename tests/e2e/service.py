@@ -15,9 +15,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _environment() -> dict[str, str]:
+def _environment(code: Path = ROOT) -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith("EMBER_")}
-    return own | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    return own | {"PYTHONPATH": str(code), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def ember(
@@ -51,11 +51,15 @@ class Service:
         folder: Working directory; holds the log.
         config: Settings file.
         embedded: Whether its broker is the embedded one, where sessions can be short.
+
+    Attributes:
+        code: Folder of the packages that it runs from its next start on.
     """
 
     def __init__(self, folder: Path, config: Path, *, embedded: bool = False) -> None:
         self._folder, self._config = folder, config
         self._module = "tests.e2e.short_sessions" if embedded else "stream.cli"
+        self.code = ROOT
         self.log = folder / "worker.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -65,7 +69,7 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self._module, "run", "--config", str(self._config)],
                 cwd=self._folder,
-                env=_environment(),
+                env=_environment(self.code),
                 stdout=log,
                 stderr=log,
             )

@@ -145,9 +145,11 @@ class Cluster:
         self._feeding: threading.Thread | None = None
         self._failed: BaseException | None = None
 
-    def worker(self, name: str) -> Supervised:
-        """A worker, started."""
-        worker = Supervised(self.folder / name, self.config).start()
+    def worker(self, name: str, code: Path | None = None) -> Supervised:
+        """A worker, started; of another release where its code is given."""
+        worker = Supervised(self.folder / name, self.config)
+        worker.service.code = code or worker.service.code
+        worker.start()
         self.workers.append(worker)
         self.everyone.append(worker)
         return worker

@@ -17,6 +17,7 @@ _DISTURBANCES = {
     "kill": "SIGKILL at a random moment",
     "join_and_leave": "a second worker joins, works and leaves",
     "restart_broker": "the broker ends (in turn by SIGTERM and SIGKILL) and comes back",
+    "upgrade": "the group changes its release, one worker after another, and back the next time",
     "change_rules": "rules of operators change, every other time while nobody works",
     "suspend": "SIGSTOP beyond the session, another takes over, SIGCONT",
     "zombies_that_ended_themselves": "of these, the suspended worker ended by itself",

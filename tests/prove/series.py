@@ -23,8 +23,9 @@ from benchmarks.kafka_client import Send
 from benchmarks.kafka_server import RealKafka
 from stream.configure import load_model
 from stream.settings import Settings
+from tests.e2e.service import ROOT
 
-from . import rules, truth
+from . import releases, rules, truth
 from .cluster import GROUP, KINDS, TOPIC, Cluster, a_moment
 from .fleet import BEGIN_MS, STEP_MS, RecordedFleet
 from .frame import Refuted
@@ -54,6 +55,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help="changes of rules and feedback, every other while nobody works",
+    )
+    parser.add_argument(
+        "--upgrades", type=int, default=0, help="changes between today's release and another one"
+    )
+    parser.add_argument(
+        "--other-release",
+        default=releases.LAST,
+        help="the other one: a wheel, or a revision in git (default: %(default)s)",
     )
     parser.add_argument("--per-second", type=float, default=3_000.0, help="records sent")
     parser.add_argument("--keep", help="folder for settings and logs, not taken away")
@@ -108,6 +117,7 @@ class Series:
         self.sends = keyless(fleet.sends(), options) if options.rekeyed else fleet.sends()
         self.total = options.keys * options.rows  # and some damaged ones
         self.done: Counter[str] = Counter()
+        self.other: Path | None = None  # code of the other release
         self.seen: set[tuple[int, int]] = set()  # in the changelog, before the cleaner
 
     def run(self) -> dict[str, Any]:
@@ -119,11 +129,15 @@ class Series:
             *[self.restart_broker] * options.broker_restarts,
             *[self.suspend] * options.stops,
             *[self.change_rules] * options.rules,
+            *[self.upgrade] * options.upgrades,
         ]
+        if options.upgrades:
+            _say("unpacking the other release")
+            self.other = releases.unpacked(options.other_release, cluster.folder / "release")
         self.rng.shuffle(plan)
         # The last tenth comes after everything, to show what was remembered.
         chunk = int(0.85 * self.total) // max(1, len(plan))
-        self.first = cluster.worker("first")
+        self.first = cluster.worker("first", self.other)  # the group begins under the other one
         self._start()
         for number, disturb in enumerate(plan, 1):
             _say(f"{number} of {len(plan)}: {disturb.__name__}, {cluster.committed():,} committed")
@@ -168,6 +182,29 @@ class Series:
         second = self.cluster.worker(f"second-{self.done['join_and_leave']}")
         self.cluster.until("the second's share", lambda: second.said('"phase": "running"'))
         a_moment(self.rng, 3.0)
+        self.cluster.dismiss(second)
+        if second.service.alive():
+            second.stop()
+
+    def upgrade(self) -> None:
+        """One worker after another changes its release, and back again the next time.
+
+        A second worker of the new release joins while the first still runs the old one; then the
+        first ends, in turn by SIGTERM and SIGKILL, and comes back with the new one.
+        """
+        assert self.other is not None
+        new = ROOT if self.first.service.code != ROOT else self.other
+        second = self.cluster.worker(f"new-{self.done['upgrade']}", new)
+        self.cluster.goes_on()
+        self.cluster.until("the new one's share", lambda: second.said('"phase": "running"'))
+        a_moment(self.rng, 2.0)
+        if self.done["upgrade"] % 2:
+            self.first.kill()
+        elif self.first.service.alive():
+            self.first.stop()
+        self.first.service.code = new
+        self.first.start()
+        a_moment(self.rng, 5.0)  # the second works alone, or the first is back
         self.cluster.dismiss(second)
         if second.service.alive():
             second.stop()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from benchmarks.kafka_client import Record
-from tests.prove import frame, functions, mutate, page, series, soak, truth
+from tests.prove import frame, functions, mutate, page, releases, series, soak, truth
 from tests.prove.frame import ROOT, Refuted
 
 
@@ -131,6 +131,23 @@ def test_sample_of_the_series_with_changes_of_rules() -> None:
     result = prove("series", "--guarantee", guarantee, "--per-second", "600", *few.split())
     assert result["disturbances"]["change_rules"] == 3
     assert result["changes_noted"] >= 4 * 3
+    assert result["events"] >= truth.LEAST_EVENTS
+
+
+@pytest.mark.kafka
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_kafka", "shared_data")
+def test_sample_of_the_series_with_upgrades() -> None:
+    """A group goes to today's release and back, worker by worker, under load and with a kill."""
+    known = ["git", "-C", str(ROOT), "cat-file", "-e", f"{releases.LAST}^{{commit}}"]
+    if subprocess.run(known, capture_output=True, check=False).returncode:
+        pytest.skip("this clone does not hold the release before: fetch its history")
+    few = "--keys 60 --rows 200 --kills 1 --joins 0 --broker-restarts 0 --stops 0 --upgrades 2"
+    guarantee = random.choice(("at_least_once", "exactly_once"))
+    result = prove("series", "--guarantee", guarantee, "--per-second", "200", *few.split())
+    assert result["disturbances"]["upgrade"] == 2
+    assert result["restarts_by_itself"] == 0
     assert result["events"] >= truth.LEAST_EVENTS
 
 
