@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ember_core.pipeline.liquid import LiquidNetwork
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.rbm_score import RBMScore
 from ember_core.pipeline.stage import Stage, State
 
+from .liquid import hold, liquid
 from .rbm import rbm_score
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
 
 STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
+    LiquidNetwork: liquid,
     RBMScore: rbm_score,
 }
+
+HOLDS: Final[Mapping[type[Stage], Callable[..., Any]]] = {LiquidNetwork: hold}
+"""Compiled forms of `LiquidNetwork.held`, by the class of the network."""
