@@ -250,7 +250,7 @@ def on_grid(x: Any) -> Any:
 def _sum_of_few(x: Any, begin: Any, n: Any) -> Any:
     """Return the sum of up to 128 numbers in NumPy's order."""
     if n < 8:
-        total = -0.0
+        total = x.dtype.type(-0.0)
         for i in range(begin, begin + n):
             total += x[i]
         return total
@@ -280,7 +280,7 @@ def _sum_of_pairs(x: Any, begin: Any, n: Any) -> Any:
     walked with two stacks instead: sizes of right halves, 0 while in one, and sums of left halves.
     """
     a = b = c = d = e = f = g = 0
-    sum_a = sum_b = sum_c = sum_d = sum_e = sum_f = sum_g = 0.0
+    sum_a = sum_b = sum_c = sum_d = sum_e = sum_f = sum_g = x.dtype.type(0.0)
     depth = 0
     while True:
         while n > _FEW:
@@ -303,6 +303,21 @@ def _sum_of_pairs(x: Any, begin: Any, n: Any) -> Any:
 
 
 @compiled
+def pairwise_sum(x: Any, begin: Any, n: Any) -> Any:
+    """Return the sum of `n` numbers, up to 8,192, from a place on, as `np.add.reduce` has it.
+
+    Args:
+        x: float32 or float64, `(N,)`; so is the sum.
+        begin: Place of the first one.
+        n: How many.
+    """
+    none = x.dtype.type(0.0)  # a sum begins at 0, so that it is never -0
+    if n <= _FEW:
+        return none + _sum_of_few(x, begin, n)
+    return none + _sum_of_pairs(x, begin, n)
+
+
+@compiled
 def wide_sum(x: Any, begin: Any, n: Any) -> Any:
     """Return the sum of `n` numbers from a place on in NumPy's order, as `ops.wide_sum` has it.
 
@@ -311,9 +326,7 @@ def wide_sum(x: Any, begin: Any, n: Any) -> Any:
         begin: Place of the first one.
         n: How many.
     """
-    if n <= _FEW:
-        return _sum_of_few(x, begin, n)
-    total = _sum_of_pairs(x, begin, min(n, _BUFFER))
+    total = pairwise_sum(x, begin, min(n, _BUFFER))
     for start in range(begin + _BUFFER, begin + n, _BUFFER):
         total += _sum_of_pairs(x, start, min(begin + n - start, _BUFFER))
     return total

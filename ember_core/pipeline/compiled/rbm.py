@@ -23,7 +23,7 @@ _ZERO, _ONE = _F(0.0), _F(1.0)
 
 @inlined
 def _sum_of_softplus(drive: Any, factors: Any, part: Any) -> Any:
-    """Return `ops`' sum of softplus of a row, `(N,)`; `factors` and `part` are memory."""
+    """Return the sum of softplus of a row, `(N,)`; `factors` and `part` are memory."""
     n = drive.size
     for j in range(n):
         x = drive[j]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ember_core.pipeline import LiquidNetwork, Observation, PackedRows, zero_state
 from ember_core.pipeline.compiled.liquid import hold, liquid
+from tests.conftest import examples
 from tests.core.pipeline.compiled.bits import assert_same_bits
 from tests.core.pipeline.compiled.histories import BATCHES, assert_same_history, batches
 
@@ -58,7 +59,7 @@ class _Rows:
         return rng.standard_normal((n, 7)).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(
     owners=BATCHES,
     shape=st.sampled_from(
@@ -121,7 +122,7 @@ def test_a_network_in_training_runs_as_it_is() -> None:
     assert_same_history(net, liquid, [[0, 1, 1]], rows, COLUMNS)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     owners=BATCHES,
     channels=st.sampled_from([1, 3, 5, 19]),
