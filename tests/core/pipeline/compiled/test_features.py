@@ -23,7 +23,6 @@ from ember_core.pipeline.compiled.row_windows import row_windows
 from ember_core.pipeline.compiled.scaler import feature_scaler
 from ember_core.pipeline.compiled.visible_units import visible_units
 from ember_core.pipeline.compiled.windows import exponential_windows
-
 from tests.conftest import examples
 from tests.core.pipeline.compiled.histories import BATCHES, assert_same_history
 
