@@ -23,6 +23,7 @@ class Clock(Stage):
     def __init__(self, periods_seconds: tuple[float, ...] = (), harmonics: int = 2) -> None:
         super().__init__()
         self.periods_seconds = tuple(float(p) for p in periods_seconds)
+        self.periods_us = tuple(max(1, round(p * 1e6)) for p in self.periods_seconds)
         self.harmonics = harmonics
         self.n_features = 2 * harmonics * len(self.periods_seconds)
 
@@ -48,8 +49,7 @@ class Clock(Stage):
             float32 of shape `(B, 2 * harmonics * len(periods_seconds))`.
         """
         columns = []
-        for period in self.periods_seconds:
-            period_us = max(1, round(period * 1e6))
+        for period_us in self.periods_us:
             phase = ops.astype(time_us % period_us, "float64") * (2.0 * np.pi / period_us)
             for k in range(1, self.harmonics + 1):
                 columns += [ops.exact_sin(k * phase), ops.exact_cos(k * phase)]

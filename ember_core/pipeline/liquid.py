@@ -155,14 +155,24 @@ class LiquidNetwork(Stage):
         }
         self._kernel = None
 
+    @property
+    def fading(self) -> float:
+        """Logarithm of the share that the slow average keeps of itself in one usual interval."""
+        return float(-np.log(2.0) / self.anchor_half_life)
+
+    def exact_weight(self, name: str) -> ops.ExactWeight:
+        """Return a weight of this name as `ops.exact_matmul` takes it."""
+        if not self._exact:
+            self.freeze()
+        weight: ops.ExactWeight = self._exact[name]
+        return weight
+
     def _product(self, x: Any, name: str) -> Any:
         """Multiply `x` by a weight: exactly, or differentiably while training."""
         if self.training:
             self._exact = {}  # weights move without `assign` now
             return ops.matmul(x, getattr(self, name).data)
-        if not self._exact:
-            self.freeze()
-        return ops.exact_matmul(x, self._exact[name])
+        return ops.exact_matmul(x, self.exact_weight(name))
 
     def advance(self, x: Any, h: Any, elapsed: Any) -> Any:
         """Advance the cell by one row per key.
@@ -293,15 +303,13 @@ class LiquidNetwork(Stage):
         if packed.once or self.training:
             return None
         if self._kernel is None:
-            if not self._exact:
-                self.freeze()
-            synapses, gates = self._exact["synapses"], self._exact["content_gate"]
+            synapses, gates = self.exact_weight("synapses"), self.exact_weight("content_gate")
             self._kernel = KERNELS["liquid"](synapses, gates, self.bias.data, self.tau)
         return self._kernel if self._kernel.applies(h) else None
 
     def _kept(self, elapsed: Any) -> Any:
         """Return the share that the slow average keeps of itself, shape `(B, 1)`."""
-        exponent = elapsed * float(-np.log(2.0) / self.anchor_half_life)
+        exponent = elapsed * self.fading
         return (ops.exp(exponent) if self.training else ops.exact_exp(exponent))[:, None]
 
     def residual(self, z: Any, due: Any, elapsed: Any) -> Any:

@@ -169,9 +169,10 @@ class Pipeline(Module):
             ImportError: If Numba is not installed.
         """
         # Imports Numba, which a bundle's reader may not have.
-        from .compiled.table import DECISIONS, STAGES
+        from .compiled.table import DECISIONS, HOLDS, STAGES
 
         forms = {name: STAGES.get(type(stage)) for name, stage in self.stages.items() if on}
+        forms["held"] = HOLDS.get(type(self.liquid)) if on else None
         self._compiled = {name: form for name, form in forms.items() if form is not None}
         self._compiled_decision = DECISIONS.get(type(self.motor)) if on else None
 
@@ -212,7 +213,8 @@ class Pipeline(Module):
             if stage is self.rbm_score:
                 break
             if stage is self.windows and counted is not None:
-                x = observation.z = self.liquid.held(state, x, observation)
+                held = self._compiled.get("held", LiquidNetwork.held)
+                x = observation.z = held(self.liquid, state, x, observation)
             form = self._compiled.get(name)
             if form is None:
                 fields, x = stage.forward(state, x, observation)

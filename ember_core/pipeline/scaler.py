@@ -57,12 +57,17 @@ class FeatureScaler(Stage):
         Returns:
             The two fields after the row.
         """
+        learns = weight[:, None] > 0.0
         w = weight[:, None] / (1.0 + weight[:, None] * self.prior_rows)
         delta = features - state["feature_mean"]
         mean = state["feature_mean"] + w * delta
         spread = delta * (features - mean)
         var = ops.where(w >= 1.0, 0.0 * spread, state["feature_var"] * (1.0 - w) + w * spread)
-        return {"feature_mean": mean, "feature_var": var}
+        # Products with a weight of 0 change a -0, and are NaN where a number is too large.
+        return {
+            "feature_mean": ops.where(learns, mean, state["feature_mean"]),
+            "feature_var": ops.where(learns, var, state["feature_var"]),
+        }
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Scale features `(R, D)`; keys that warm up learn them first.

@@ -71,9 +71,14 @@ class VisibleUnits(Stage):
         """Return `clip(units W, -10, 10)`, or the units `(R, V)` as they are without `whiten`."""
         if not self.whiten:
             return units
+        return ops.clip(ops.exact_matmul(units, self.exact_whitener()), -CLIP, CLIP)
+
+    def exact_whitener(self) -> ops.ExactWeight:
+        """Return the whitening matrix as `ops.exact_matmul` takes it; only with `whiten`."""
         if self._exact_whitener is None:
             self._exact_whitener = ops.exact_weight(self.whitener)
-        return ops.clip(ops.exact_matmul(units, self._exact_whitener), -CLIP, CLIP)
+        weight: ops.ExactWeight = self._exact_whitener
+        return weight
 
     def fit_whitener(self, units: Any) -> None:
         """Fit the whitening matrix on training rows, shape `(R, V)`."""

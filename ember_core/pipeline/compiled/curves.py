@@ -19,6 +19,23 @@ _LAST_POINT = _F(GRID_POINTS - 2.0)
 
 
 @compiled
+def grid_place(size: Any) -> Any:
+    """Return the point of the grid below a size, and the way from it to the next point.
+
+    Args:
+        size: Statistic without its sign, float32, NaN-free.
+    """
+    bounded = size if size > _SMALLEST else _SMALLEST
+    bounded = bounded if bounded < _LARGEST else _LARGEST
+    position = (log32(bounded) - _LOW) * _PER_STEP
+    point = np.floor(position)
+    point = point if point < _LAST_POINT else _LAST_POINT
+    index = np.int64(point)
+    # The logarithm of the first point may round to just below the grid.
+    return index if index > 0 else np.int64(0), position - point
+
+
+@compiled
 def severity_of(tables: Any, number: Any, x: Any, level: Any, least: Any) -> Any:
     """Return the severity of one statistic, a float32.
 
@@ -34,14 +51,7 @@ def severity_of(tables: Any, number: Any, x: Any, level: Any, least: Any) -> Any
         return least
     if x < _ZERO:
         number += 1
-    bounded = size if size > _SMALLEST else _SMALLEST
-    bounded = bounded if bounded < _LARGEST else _LARGEST
-    position = (log32(bounded) - _LOW) * _PER_STEP
-    point = np.floor(position)
-    point = point if point < _LAST_POINT else _LAST_POINT
-    share = position - point  # the first point's logarithm may round to just below the grid
-    index = np.int64(point)
-    index = index if index > 0 else np.int64(0)
+    index, share = grid_place(size)
     lower = tables[number, index]
     severity = lower + share * (tables[number, index + 1] - lower)
     return severity if severity > least else least

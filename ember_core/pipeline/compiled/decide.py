@@ -13,7 +13,7 @@ from ember_core.pipeline.tail import Tail
 
 from .arrays import contiguous
 from .compiler import compiled
-from .tail import FIELDS, tail_after, tail_numbers
+from .tail import FIELDS, follow_tail, log_scores, tail_numbers
 
 _F = np.float32
 _ZERO = _F(0.0)
@@ -27,6 +27,7 @@ def follow_decisions(
     tail_state: Any,
     motor_state: Any,
     columns: Any,
+    floor: Any,
     tail_rule: Any,
     motor_rule: Any,
     outputs: Any,
@@ -39,20 +40,37 @@ def follow_decisions(
         motor_state: Evidence, firing, refractory and feedback, `(K,)` each, written to.
         columns: Score, permission to fire and weight of learning of each row, `(R,)`; confidence
             and shift, `(R, 1)`, or of no rows: all of it, and no shift.
+        floor: Constant taken off the score before its log.
         tail_rule: Numbers of the tail.
         motor_rule: On-threshold, off-threshold, leak, and rows of rest.
         outputs: Severity and evidence, float32; firing, fires and resolves, bool; `(R,)` each,
             written to.
     """
     score, may_fire, learning, confidence, shift = columns
+    # Functions of a row take numbers: to hand an array over costs as much as the row.
+    mids, highs, excesses, alarm_rows = tail_state
     evidences, firing, refractory, feedback = motor_state
     severity_out, evidence_out, firing_out, fires_out, resolves_out = outputs
     on, off, leak = _F(motor_rule[0]), _F(motor_rule[1]), _F(motor_rule[2])
-    rest = np.int64(motor_rule[3])
+    refractory_rows = np.int64(motor_rule[3])
+    rate, accept_rate, freeze = tail_rule
+    logs = np.empty(score.size, np.float32)
+    log_scores(score, floor, logs)
     for row in range(key.size):
         k = key[row]
         is_open = firing[k] > 0
-        severity = tail_after(tail_state, k, score[row], is_open, learning[row], tail_rule)
+        mids[k], highs[k], excesses[k], alarm_rows[k], severity = follow_tail(
+            mids[k],
+            highs[k],
+            excesses[k],
+            alarm_rows[k],
+            logs[row],
+            is_open,
+            learning[row],
+            rate,
+            accept_rate,
+            freeze,
+        )
         if confidence.size:
             severity *= confidence[row, 0]
         evidence = evidences[k] + leak * (severity - evidences[k])
@@ -63,7 +81,7 @@ def follow_decisions(
         resolves = is_open and evidence < off
         is_firing = (is_open and not resolves) or fires
         evidences[k], firing[k] = evidence, is_firing
-        refractory[k] = rest if resolves else max(refractory[k] - 1, 0)
+        refractory[k] = refractory_rows if resolves else max(refractory[k] - 1, 0)
         severity_out[row], evidence_out[row] = severity, evidence
         firing_out[row], fires_out[row], resolves_out[row] = is_firing, fires, resolves
 
@@ -108,6 +126,7 @@ def decide_rows(
             _NOTHING if confidence is None else contiguous(confidence),
             _NOTHING if shift is None else contiguous(shift),
         ),
+        tail.floor,
         tail_numbers(tail),
         (motor.on, motor.off, motor.leak, float(motor.refractory_rows)),
         (severity, evidence, firing, fires, resolves),

@@ -2,6 +2,10 @@
 
 Each is the formula of `ember_core.ops.elementary`, rounded once. The functions of `ops` take a
 library's value where that rounds to the same, and the formula where it may not: the bits are one.
+
+The exponential and the hyperbolic tangent of float32 may use fused operations, which saves a third
+of their time. An error below one unit in the last place of float64 is enough for them: no float32
+has a result so close to where the rounding tips (`ops.exact_exp`).
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from ember_core.ops.elementary import (
 from ember_core.ops.exact import GRID, INPUT_LIMIT
 
 from .compiler import compiled
+from .variants import fused
 
 _F = np.float32
 _ZERO, _ONE = _F(0.0), _F(1.0)
@@ -40,6 +45,18 @@ _HALF_BITS = 1022 << _FRACTION_BITS  # of 0.5
 _SMALLEST_NORMAL, _RAISE, _RAISED_BY = 2.0**-1022, 2.0**54, 54
 _FEW, _BUFFER = 128, 8192  # numbers that NumPy adds in one loop, and that it converts at a time
 _ROUND_HALF, _ROUND_MASK = 1 << (DROPPED_BITS - 1), -(1 << DROPPED_BITS)
+
+
+@compiled
+def larger(x: Any, y: Any) -> Any:
+    """Return `np.maximum` of two numbers: NaN where one is."""
+    return x if x > y or x != x else y
+
+
+@compiled
+def smaller(x: Any, y: Any) -> Any:
+    """Return `np.minimum` of two numbers: NaN where one is."""
+    return x if x < y or x != x else y
 
 
 @compiled
@@ -59,32 +76,51 @@ def _exp_parts(x: Any) -> Any:
     return np.int64(k), r + r * (r * value)
 
 
-@compiled
-def _exp_of(x: Any) -> Any:
-    """Return `e^x` in float64 for `x` from -150 to 150; NaN stays NaN."""
-    k, rest = _exp_parts(x)
-    return (1.0 + rest) * _power_of_two(k)
+@fused
+def _fused_exp_parts(x: Any) -> Any:
+    """Return what `_exp_parts` does, up to rounding."""
+    k = np.rint(x * LOG2_E)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    value = EXP_TERMS[0] * r + EXP_TERMS[1]
+    for i in range(2, len(EXP_TERMS)):
+        value = value * r + EXP_TERMS[i]
+    return np.int64(k), r + r * (r * value)
 
 
-@compiled
+@fused
 def exp32(x: Any) -> Any:
     """Return `ops.exact_exp` of a float32."""
     wide: Any = np.float64(x)
     wide = -_MOST32 if wide < -_MOST32 else wide
     wide = _MOST32 if wide > _MOST32 else wide
-    return _F(_exp_of(wide))
+    k, rest = _fused_exp_parts(wide)
+    return _F((1.0 + rest) * _power_of_two(k))
 
 
-@compiled
+@fused
 def tanh32(x: Any) -> Any:
     """Return `ops.exact_tanh` of a float32."""
     size: Any = np.float64(x)
     size = -size if size < 0.0 else size
     size = _TANH_ONE if size > _TANH_ONE else size
-    k, rest = _exp_parts(2.0 * size)
+    k, rest = _fused_exp_parts(2.0 * size)
     power = _power_of_two(k)
     less_one = power * rest + (power - 1.0)  # e^2x - 1, without loss where x is small
     return _F(np.copysign(less_one / (less_one + 2.0), np.float64(x)))
+
+
+@compiled
+def exp_all(x: Any, n: Any) -> None:
+    """Replace the first `n` float32 by their exponentials: one array is one loop on vectors."""
+    for i in range(n):
+        x[i] = exp32(x[i])
+
+
+@compiled
+def tanh_all(x: Any, n: Any) -> None:
+    """Replace the first `n` float32 by their hyperbolic tangents."""
+    for i in range(n):
+        x[i] = tanh32(x[i])
 
 
 @compiled
@@ -95,20 +131,14 @@ def sigmoid32(x: Any) -> Any:
 
 
 @compiled
-def _log_of(x: Any) -> Any:
-    """Return the logarithm in float64 of a float64."""
-    if not (x > 0.0 and x < np.inf):
-        if x == 0.0:
-            return -np.inf
-        return np.nan if x < 0.0 else x
-    exponent = np.int64(0)
-    if x < _SMALLEST_NORMAL:
-        x, exponent = x * _RAISE, np.int64(-_RAISED_BY)
+def _log_of_normal(x: Any, exponent: Any) -> Any:
+    """Return the logarithm of `2^exponent x` for a normal float64 above 0, without a branch."""
     bits = np.float64(x).view(np.int64)
     exponent += (bits >> _FRACTION_BITS) - (_BIAS - 1)
     mantissa = np.int64((bits & _FRACTION) | _HALF_BITS).view(np.float64)
-    if mantissa < ROOT_HALF:
-        mantissa, exponent = 2.0 * mantissa, exponent - 1
+    is_small = mantissa < ROOT_HALF
+    mantissa = 2.0 * mantissa if is_small else mantissa
+    exponent = exponent - 1 if is_small else exponent
     f = mantissa - 1.0
     k = np.float64(exponent)
     s = f / (f + 2.0)
@@ -122,9 +152,33 @@ def _log_of(x: Any) -> Any:
 
 
 @compiled
+def _log_of(x: Any) -> Any:
+    """Return the logarithm in float64 of a float64."""
+    if not (x > 0.0 and x < np.inf):
+        if x == 0.0:
+            return -np.inf
+        return np.nan if x < 0.0 else x
+    if x < _SMALLEST_NORMAL:
+        return _log_of_normal(x * _RAISE, np.int64(-_RAISED_BY))
+    return _log_of_normal(x, np.int64(0))
+
+
+@compiled
 def log32(x: Any) -> Any:
     """Return `ops.exact_log` of a float32."""
-    return _F(_log_of(np.float64(x)))
+    wide: Any = np.float64(x)  # a normal number, but for 0, infinities and NaN
+    value = _log_of_normal(wide, np.int64(0))
+    value = value if wide > 0.0 else np.nan
+    value = value if wide != 0.0 else -np.inf
+    value = value if wide < np.inf else wide
+    return _F(value)
+
+
+@compiled
+def log_all(x: Any, n: Any) -> None:
+    """Replace the first `n` float32 by their logarithms."""
+    for i in range(n):
+        x[i] = log32(x[i])
 
 
 @compiled
@@ -196,7 +250,7 @@ def on_grid(x: Any) -> Any:
 def _sum_of_few(x: Any, begin: Any, n: Any) -> Any:
     """Return the sum of up to 128 numbers in NumPy's order."""
     if n < 8:
-        total = -0.0
+        total = x.dtype.type(-0.0)
         for i in range(begin, begin + n):
             total += x[i]
         return total
@@ -226,7 +280,7 @@ def _sum_of_pairs(x: Any, begin: Any, n: Any) -> Any:
     walked with two stacks instead: sizes of right halves, 0 while in one, and sums of left halves.
     """
     a = b = c = d = e = f = g = 0
-    sum_a = sum_b = sum_c = sum_d = sum_e = sum_f = sum_g = 0.0
+    sum_a = sum_b = sum_c = sum_d = sum_e = sum_f = sum_g = x.dtype.type(0.0)
     depth = 0
     while True:
         while n > _FEW:
@@ -249,6 +303,21 @@ def _sum_of_pairs(x: Any, begin: Any, n: Any) -> Any:
 
 
 @compiled
+def pairwise_sum(x: Any, begin: Any, n: Any) -> Any:
+    """Return the sum of `n` numbers, up to 8,192, from a place on, as `np.add.reduce` has it.
+
+    Args:
+        x: float32 or float64, `(N,)`; so is the sum.
+        begin: Place of the first one.
+        n: How many.
+    """
+    none = x.dtype.type(0.0)  # a sum begins at 0, so that it is never -0
+    if n <= _FEW:
+        return none + _sum_of_few(x, begin, n)
+    return none + _sum_of_pairs(x, begin, n)
+
+
+@compiled
 def wide_sum(x: Any, begin: Any, n: Any) -> Any:
     """Return the sum of `n` numbers from a place on in NumPy's order, as `ops.wide_sum` has it.
 
@@ -257,9 +326,7 @@ def wide_sum(x: Any, begin: Any, n: Any) -> Any:
         begin: Place of the first one.
         n: How many.
     """
-    if n <= _FEW:
-        return _sum_of_few(x, begin, n)
-    total = _sum_of_pairs(x, begin, min(n, _BUFFER))
+    total = pairwise_sum(x, begin, min(n, _BUFFER))
     for start in range(begin + _BUFFER, begin + n, _BUFFER):
         total += _sum_of_pairs(x, start, min(begin + n - start, _BUFFER))
     return total

@@ -11,9 +11,7 @@ from ember_core.pipeline.evidence.joint_evidence import FAR, LN2, SCORES, SMALLE
 
 from .arrays import contiguous
 from .compiler import compiled
-from .curves import severity_of
-from .elementary import exp32
-from .tail import larger, log_score, smaller
+from .tail import larger, smaller
 
 FIELDS = ("joint_anchor", "joint_mid", "joint_size", "joint_extreme")
 """Fields of the stage, in the order in which compiled functions take them; the first one moves."""
@@ -35,33 +33,19 @@ def joint_curves(joint: JointEvidence) -> tuple[Any, Any, Any]:
 
 
 @compiled
-def joint_severity(
-    state: Any, key: Any, score: Any, size: Any, elapsed: Any, rule: Any, curves: Any
-) -> Any:
-    """Return the severity of a row's joint scores, and write the anchors of its key after it.
+def follow_joint(anchor: Any, mid: Any, size: Any, extreme: Any, log: Any, gain: Any) -> Any:
+    """Return the anchor of a score after a row, and the statistic of the row.
 
     Args:
-        state: Arrays of `FIELDS`, `(K, 2)` each; `joint_anchor` is written to.
-        key: Key of the row.
-        score: Its free energy, float32.
-        size: Sum of the sizes of its features, float32.
-        elapsed: Usual intervals since the key's row before, float32.
-        rule: Numbers of the stage, see `joint_numbers`.
-        curves: Tables, levels and least severities of the scores, see `joint_curves`.
+        anchor: Anchor before the row, float32.
+        mid: Median of the log score.
+        size: Usual deviation of it; 0: not known.
+        extreme: 99 % quantile of it.
+        log: Log of the score over its floor.
+        gain: Share with which the anchor follows the row.
     """
-    anchors, mids, sizes, extremes = state
-    tables, levels, leasts = curves
-    gain = _ONE - exp32(_F(rule[SCORES]) * elapsed)
-    largest = _ZERO
-    for i in range(SCORES):
-        log = log_score(score if i == 0 else size, rule[i])
-        usual, anchor = sizes[key, i], anchors[key, i]
-        is_known = usual > _ZERO
-        distance = (log - mids[key, i]) / (usual if is_known else _ONE) - anchor
-        step = gain * smaller(larger(distance, -_FAR), _FAR)
-        anchors[key, i] = anchor + (step if is_known else _ZERO)
-        excess = larger(distance, _ZERO) / larger(extremes[key, i], _SMALLEST_EXTREME)
-        statistic = excess if is_known else _ZERO
-        severity = severity_of(tables, i, larger(statistic, _ZERO), levels[i], leasts[i])
-        largest = severity if i == 0 else larger(largest, severity)
-    return largest
+    is_known = size > _ZERO
+    distance = (log - mid) / (size if is_known else _ONE) - anchor
+    step = gain * smaller(larger(distance, -_FAR), _FAR)
+    excess = larger(distance, _ZERO) / larger(extreme, _SMALLEST_EXTREME)
+    return anchor + (step if is_known else _ZERO), excess if is_known else _ZERO

@@ -12,22 +12,26 @@ from ember_core.pipeline.stage import State
 
 from .arrays import contiguous
 from .compiler import compiled
-from .elementary import exp32, log32, on_grid, wide_sum
+from .elementary import exp_all, log_all, on_grid, wide_sum
 from .parameters import Parameters, prepared
 from .products import TILE_ROWS, exact_product, padded
+from .variants import inlined
 
 _F = np.float32
 _ZERO, _ONE = _F(0.0), _F(1.0)
 
 
-@compiled
+@inlined
 def _sum_of_softplus(drive: Any, factors: Any, part: Any) -> Any:
-    """Return `ops`' sum of softplus of a row, `(N,)`; `factors` and `part` are memory."""
+    """Return the sum of softplus of a row, `(N,)`; `factors` and `part` are memory."""
     n = drive.size
     for j in range(n):
         x = drive[j]
-        factors[j] = exp32(-abs(x)) + _ONE
+        factors[j] = -abs(x)
         part[j] = np.float64(_ZERO if x < _ZERO else x)  # NaN stays NaN
+    exp_all(factors, n)
+    for j in range(n):
+        factors[j] = factors[j] + _ONE
     positive = wide_sum(part, 0, n)
     for _ in range(HALVINGS):
         half = n // 2
@@ -38,12 +42,13 @@ def _sum_of_softplus(drive: Any, factors: Any, part: Any) -> Any:
         if n % 2:
             factors[half] = factors[n - 1]
         n -= half
+    log_all(factors, n)
     for j in range(n):
-        part[j] = np.float64(log32(factors[j]))
+        part[j] = np.float64(factors[j])
     return positive + wide_sum(part, 0, n)
 
 
-@compiled
+@inlined
 def _visible_energy(v: Any, gaussian: Any, bias: Any, precision: Any, part: Any) -> Any:
     """Return the energy of the visible units of a row alone, in float64; `part` is memory."""
     if gaussian:

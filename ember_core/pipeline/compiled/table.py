@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ember_core.pipeline.evidence import ChannelEvidence
+from ember_core.pipeline.clock import Clock
 from ember_core.pipeline.group_motor import GroupMotor
+from ember_core.pipeline.liquid import LiquidNetwork
 from ember_core.pipeline.motor import MotorNeuron
 from ember_core.pipeline.observation import Decision, Observation
 from ember_core.pipeline.rbm_score import RBMScore
@@ -20,6 +22,20 @@ from .channel_evidence import follow_channel_evidence
 from .decide import decide_rows
 from .decide_groups import decide_group_rows
 from .rbm import rbm_score
+from ember_core.pipeline.scaler import FeatureScaler
+from ember_core.pipeline.stage import Stage, State
+from ember_core.pipeline.visible_units import VisibleUnits
+from ember_core.pipeline.windows import ExponentialWindows, RowWindows
+
+from .clock import clock
+from .decide import decide_rows
+from .decide_groups import decide_group_rows
+from .liquid import hold, liquid
+from .rbm import rbm_score
+from .row_windows import row_windows
+from .scaler import feature_scaler
+from .visible_units import visible_units
+from .windows import exponential_windows
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
@@ -28,6 +44,17 @@ STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
     RBMScore: rbm_score,
     ChannelEvidence: follow_channel_evidence,
 }
+    Clock: clock,
+    ExponentialWindows: exponential_windows,
+    FeatureScaler: feature_scaler,
+    LiquidNetwork: liquid,
+    RBMScore: rbm_score,
+    RowWindows: row_windows,
+    VisibleUnits: visible_units,
+}
+
+HOLDS: Final[Mapping[type[Stage], Callable[..., Any]]] = {LiquidNetwork: hold}
+"""Compiled forms of `LiquidNetwork.held`, by the class of the network."""
 
 CompiledDecision = Callable[..., Decision]
 """Function of tail, joint evidence and motor neuron, of their state, and of the score, the

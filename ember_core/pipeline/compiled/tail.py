@@ -22,9 +22,9 @@ _TOP, _LN10, _MEDIAN, _RANGE = _F(TOP), _F(LN10), _F(HALF), _F(TOP - HALF)
 _LEAST_SCORE = _F(1e-3)
 
 
-def tail_numbers(tail: Tail) -> tuple[float, float, float, float]:
-    """Return a tail's floor, its two rates, and the rows after which it learns an alarm."""
-    return tail.floor, tail.rate, tail.accept_rate, float(tail.freeze_rows)
+def tail_numbers(tail: Tail) -> tuple[float, float, float]:
+    """Return a tail's two rates, and the rows after which it learns an alarm."""
+    return tail.rate, tail.accept_rate, float(tail.freeze_rows)
 
 
 @compiled
@@ -40,28 +40,45 @@ def smaller(a: Any, b: Any) -> Any:
 
 
 @compiled
-def log_score(score: Any, floor: Any) -> Any:
-    """Return the log of a score over its floor, float32."""
-    return log32(larger(score - _F(floor), _LEAST_SCORE))
+def log_scores(scores: Any, floor: Any, out: Any) -> None:
+    """Write the logs of scores over their floor, `(R,)`: all at once, as vectors of a processor.
+
+    Args:
+        scores: Free energies, `(R,)`, float32.
+        floor: Constant taken off them.
+        out: Their logs, written to.
+    """
+    for row in range(scores.size):
+        out[row] = log32(larger(scores[row] - _F(floor), _LEAST_SCORE))
 
 
 @compiled
-def tail_after(state: Any, key: Any, score: Any, is_alarming: Any, learning: Any, rule: Any) -> Any:
-    """Return the severity of a row, and write the fields of its key after it.
+def follow_tail(
+    mid: Any,
+    high: Any,
+    excess: Any,
+    alarm_rows: Any,
+    x: Any,
+    is_alarming: Any,
+    learning: Any,
+    rate: Any,
+    accept_rate: Any,
+    freeze: Any,
+) -> Any:
+    """Return the fields of a key after a row, in the order of `FIELDS`, and the row's severity.
 
     Args:
-        state: Arrays of `FIELDS`, `(K,)` each.
-        key: Key of the row.
-        score: Its free energy, float32.
+        mid: The first of the fields before the row, float32.
+        high: The second.
+        excess: The third.
+        alarm_rows: The fourth, a whole number.
+        x: Log of the row's free energy over the floor, float32.
         is_alarming: True where an episode was open before it.
         learning: Weight with which the tail learns it, float32.
-        rule: Numbers of the tail, see `tail_numbers`.
+        rate: Share with which the tail follows a row.
+        accept_rate: Share with which it follows a row of a new level.
+        freeze: Rows of alarm after which it learns again.
     """
-    floor, rate, accept_rate, freeze = rule
-    mid, high, excess = state[0][key], state[1][key], state[2][key]
-    alarm_rows: Any = np.int64(state[3][key])
-    x = log_score(score, floor)
-
     departure = x - high
     least_excess = larger(excess, _MIN_EXCESS)
     spread = larger(high - mid, _MIN_EXCESS)
@@ -90,7 +107,5 @@ def tail_after(state: Any, key: Any, score: Any, is_alarming: Any, learning: Any
     new_mid = mid + weight * (half - _HALF_SHARE) * spread
     if is_excess:
         heavier = smaller(weight / _RARE, _HALF_SHARE)
-        state[2][key] = larger(excess + heavier * (x - high - excess), _MIN_EXCESS)
-    state[0][key], state[1][key] = smaller(new_mid, new_high), new_high
-    state[3][key] = alarm_rows
-    return severity
+        excess = larger(excess + heavier * (x - high - excess), _MIN_EXCESS)
+    return smaller(new_mid, new_high), new_high, excess, alarm_rows, severity

@@ -74,6 +74,14 @@ def test_a_sum_has_the_order_of_numpy(n: int) -> None:
     rows = np.ascontiguousarray(x[:, 1:-1])
     got = [elementary.wide_sum(row.astype(np.float64), 1, n) for row in x]
     np.testing.assert_array_equal(got, ops.wide_sum(rows))
+    narrow = [elementary.pairwise_sum(row, 1, min(n, 8192)) for row in x]
+    np.testing.assert_array_equal(narrow, ops.sum(rows[:, :8192], axis=1))
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 11])
+def test_a_sum_of_negative_zeros_is_zero(n: int) -> None:
+    x = np.full(n, -0.0)
+    assert np.signbit(elementary.wide_sum(x, 0, n)) == np.signbit(ops.wide_sum(x[None])[0])
 
 
 def test_a_number_on_the_grid_is_that_of_the_product() -> None:

@@ -14,6 +14,7 @@ from ember_core.models import RBM
 from ember_core.pipeline import Observation, PackedRows, Pipeline, PipelineConfig
 from ember_core.pipeline.compiled.rbm import rbm_score
 from ember_core.pipeline.rbm_score import RBMScore
+from tests.conftest import examples
 from tests.core.pipeline.compiled.bits import assert_same_bits
 
 
@@ -38,7 +39,7 @@ def _compare(stage: RBMScore, visible: Any) -> None:
     assert_same_bits(got, expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     visible=st.sampled_from([1, 3, 7, 19, 72, 127, 128, 129, 311]),
     hidden=st.sampled_from([1, 5, 8, 31, 64, 67, 128, 131]),
