@@ -27,17 +27,21 @@ def transform_columns(x: Any, kind: Any, width: Any, out: Any) -> None:
         out: Transformed values, `(R, C)`, float64, written to.
     """
     n_rows, n_channels = x.shape
-    for c in range(n_channels):  # a loop over one kind is done on several values at once
+    column = np.empty(n_rows)  # side by side, numbers are transformed several at once
+    for c in range(n_channels):
+        scale = width[c]
+        for row in range(n_rows):
+            column[row] = x[row, c]
         if kind[c] == ASINH:
             for row in range(n_rows):
-                scaled = (0.0 if x[row, c] < 0.0 else x[row, c]) / width[c]
-                out[row, c] = wide_log(scaled + np.sqrt(scaled * scaled + 1.0))
+                scaled = (0.0 if column[row] < 0.0 else column[row]) / scale
+                column[row] = wide_log(scaled + np.sqrt(scaled * scaled + 1.0))
         elif kind[c] == ROOT:
             for row in range(n_rows):
-                out[row, c] = np.sqrt((0.0 if x[row, c] < 0.0 else x[row, c]) + _ROOT_SHIFT)
-        else:
-            for row in range(n_rows):
-                out[row, c] = x[row, c]
+                positive = 0.0 if column[row] < 0.0 else column[row]
+                column[row] = np.sqrt(positive + _ROOT_SHIFT)
+        for row in range(n_rows):
+            out[row, c] = column[row]
 
 
 @compiled
@@ -50,13 +54,21 @@ def invert_columns(kind: Any, width: Any, y: Any) -> None:
         y: Transformed values, `(R, C)`, float64, written to.
     """
     n_rows, n_channels = y.shape
+    column = np.empty(n_rows)
     for c in range(n_channels):
+        scale = width[c]
+        if kind[c] != ASINH and kind[c] != ROOT:
+            continue
+        for row in range(n_rows):
+            column[row] = y[row, c]
         if kind[c] == ASINH:
             for row in range(n_rows):
-                bounded = 0.0 if y[row, c] < 0.0 else y[row, c]
+                bounded = 0.0 if column[row] < 0.0 else column[row]
                 grown = wide_exp(_MOST_EXPONENT if bounded > _MOST_EXPONENT else bounded)
-                y[row, c] = 0.5 * (grown - 1.0 / grown) * width[c]
-        elif kind[c] == ROOT:
+                column[row] = 0.5 * (grown - 1.0 / grown) * scale
+        else:
             for row in range(n_rows):
-                bounded = _LEAST_ROOT if y[row, c] < _LEAST_ROOT else y[row, c]
-                y[row, c] = bounded * bounded - _ROOT_SHIFT
+                bounded = _LEAST_ROOT if column[row] < _LEAST_ROOT else column[row]
+                column[row] = bounded * bounded - _ROOT_SHIFT
+        for row in range(n_rows):
+            y[row, c] = column[row]
