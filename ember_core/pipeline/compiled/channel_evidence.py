@@ -116,7 +116,7 @@ def _parameters(stage: ChannelEvidence) -> tuple[Any, ...]:
     return model, curves
 
 
-def follow_channel_evidence(
+def channel_evidence(
     stage: ChannelEvidence, state: State, x: Any, observation: Observation
 ) -> tuple[State, Any]:
     """Judge rows `(R, C)`, float64, and take the seasonal values off them.

@@ -151,9 +151,9 @@ class Followed(NamedTuple):
 
 @compiled
 def _clip(x: Any, low: Any, high: Any) -> Any:
-    """Return a number within bounds; NaN stays NaN."""
-    x = low if x < low else x
-    return high if x > high else x
+    """Return a number within bounds, a bound where it equals it; NaN stays NaN."""
+    x = low if x <= low else x
+    return high if x >= high else x
 
 
 @compiled

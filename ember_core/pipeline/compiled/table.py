@@ -9,15 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ember_core.pipeline.arrival import Arrival
+from ember_core.pipeline.drift import Drift
 from ember_core.pipeline.evidence import ChannelEvidence
+from ember_core.pipeline.gaps import GapFiller
+from ember_core.pipeline.normaliser import Normaliser
 from ember_core.pipeline.observation import Observation
 from ember_core.pipeline.stage import Stage, State
 
-from .channel_evidence import follow_channel_evidence
+from .arrival import arrival
+from .channel_evidence import channel_evidence
+from .drift import drift
+from .gaps import gaps
+from .normaliser import normalise
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
 
 STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
-    ChannelEvidence: follow_channel_evidence,
+    Arrival: arrival,
+    ChannelEvidence: channel_evidence,
+    Drift: drift,
+    GapFiller: gaps,
+    Normaliser: normalise,
 }
