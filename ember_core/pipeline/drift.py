@@ -17,7 +17,7 @@ from .stage import Role, Stage, State, StateField
 FAR: Final = 3.0
 SMALLEST: Final = 0.05
 """Smallest usual size of a channel, in usual deviations."""
-_MANY: Final = 0.25
+MANY: Final = 0.25
 """Share of the channels that is far off in an incident."""
 _LN2 = float(np.log(2.0))
 
@@ -101,7 +101,7 @@ class Drift(Stage):
         distance = ops.where(present, z - level, 0.0)
         out = ops.clip(distance / ops.maximum(size / floor, 1.0), -CLIP, CLIP)
         is_incident = (
-            ops.sum(ops.astype(ops.abs(out) > FAR, "float32"), axis=1) > _MANY * self.n_channels
+            ops.sum(ops.astype(ops.abs(out) > FAR, "float32"), axis=1) > MANY * self.n_channels
         )
         hold_time = reflected_sum(
             packed, others["drift_held"], ops.where(is_incident, elapsed, -2.0 * elapsed)

@@ -26,7 +26,7 @@ _LN2 = float(np.log(2.0))
 _FRESHER = tuple(SLOW.get(place, -1) for place in range(SIGNALS))
 """Place of the signal of 5 rows beside each slow one; -1 beside the others."""
 _WIDE = ("level_rows", "level_least", "level_most")
-_NARROW = ("profiles", "day_size", "widening", "half_lives", "anchor_half_life")
+_NARROW = ("profiles", "day_size", "widening")
 _NO_AGE, _NO_BOUND = np.zeros(0, np.int32), np.zeros((0, 1), np.float32)
 
 
@@ -47,48 +47,67 @@ def judge_channels(
         judged: Severity and hold of the channels, `(R, C)` each, float32, written to.
     """
     tables, number, beginning, least = curves
-    severities, holds = judged
-    n_channels = out.change.shape[1]
-    for row in range(key.size):
+    channel_severity, channel_hold = judged
+    n_rows, n_channels = out.change.shape
+    pairs = (SIGNALS + 1) * n_channels
+    signals = out.signals.reshape((n_rows, pairs))
+    extremes = fields.usual_extremes.reshape((fields.usual_unit.shape[0], pairs))
+    factors = widening.reshape((widening.shape[0], pairs))
+    ratios, severities = np.empty(pairs + n_channels, np.float32), np.empty_like(least)
+    for row in range(n_rows):
         k = key[row]
+        for j in range(pairs):
+            ratios[j] = extremes[k, j]
+        if age.size:
+            for j in range(pairs):
+                ratios[j] *= factors[age[row], j]
+        for j in range(pairs):
+            extreme = ratios[j]
+            ratios[j] = signals[row, j] / (_LEAST_EXTREME if extreme < _LEAST_EXTREME else extreme)
         for c in range(n_channels):
-            if not fields.usual_unit[k, c] > 0.0:
-                severities[row, c] = holds[row, c] = _NOTHING
-                continue
-            limit, frozen = fields.usual_run[k, c], _ZERO
-            if limit > _ZERO:
-                frozen = out.equal_run[row, c] / (_ONE if limit < _ONE else limit)
-            j = (SIGNALS + 1) * n_channels + c
-            largest = hold = severity_of(tables, number[j], frozen, beginning[j], least[j])
-            for place in range(SIGNALS + 1):
-                signal, extreme = out.signals[row, place, c], fields.usual_extremes[k, place, c]
-                if age.size:
-                    extreme *= widening[age[row], place, c]
-                ratio = signal / (_LEAST_EXTREME if extreme < _LEAST_EXTREME else extreme)
-                j = place * n_channels + c
-                severity = severity_of(tables, number[j], ratio, beginning[j], least[j])
+            limit = fields.usual_run[k, c]
+            run = out.equal_run[row, c] / (_ONE if limit < _ONE else limit)
+            ratios[pairs + c] = run if limit > _ZERO else _ZERO
+        for j in range(pairs + n_channels):
+            severities[j] = least[j]
+            if abs(ratios[j]) > beginning[j]:  # few are: most curves begin flat
+                severities[j] = severity_of(tables, number[j], ratios[j], beginning[j], least[j])
+        for c in range(n_channels):
+            largest = hold = severities[pairs + c]
+            severity, spread = severities[pairs - n_channels + c], out.signals[row, SIGNALS, c]
+            largest = severity if severity > largest else largest
+            if not out.change[row, c] >= _HALF * spread and severity > _NOTHING:
+                severity = _NOTHING
+            hold = severity if severity > hold else hold
+            for place in range(SIGNALS):
+                severity = severities[place * n_channels + c]
                 largest = severity if severity > largest else largest
-                goes_on = True
-                if place == SIGNALS:
-                    goes_on = out.change[row, c] >= _HALF * signal
-                elif _FRESHER[place] >= 0:
-                    fresh = out.signals[row, _FRESHER[place], c]
-                    goes_on = fresh * signal >= _HALF * signal * signal
-                if not goes_on and severity > _NOTHING:
-                    severity = _NOTHING
+                if _FRESHER[place] >= 0:
+                    slow, fresh = out.signals[row, place, c], out.signals[row, _FRESHER[place], c]
+                    if not fresh * slow >= _HALF * slow * slow and severity > _NOTHING:
+                        severity = _NOTHING
                 hold = severity if severity > hold else hold
-            severities[row, c], holds[row, c] = largest, hold
+            is_judged = fields.usual_unit[k, c] > 0.0
+            channel_severity[row, c] = largest if is_judged else _NOTHING
+            channel_hold[row, c] = hold if is_judged else _NOTHING
 
 
 def _parameters(stage: ChannelEvidence) -> tuple[Any, ...]:
     """Return the parameters of both loops: `Model`, and the curves."""
     arrays = {name: contiguous(getattr(stage, name), np.float64) for name in _WIDE}
     arrays |= {name: contiguous(getattr(stage, name)) for name in _NARROW}
+    anchor_lives = contiguous(stage.anchor_half_life)
+    lives = np.concatenate([contiguous(stage.half_lives), np.maximum(anchor_lives, _ONE)])
+    half_lives, places = np.unique(lives, return_inverse=True)
     model = Model(
         kind=contiguous(stage.transforms.kind),
         width=contiguous(stage.transforms.width, np.float64),
         scale_rate=_F(-_LN2 / stage.scale_half_life),
         foretells=contiguous(stage.shared.T),
+        half_lives=half_lives,
+        of_average=places[:MEANS].copy(),
+        of_anchor=places[MEANS:].copy(),
+        anchor_half_life=anchor_lives,
         **arrays,
     )
     tables = tables_of(stage.n_channels)
@@ -97,7 +116,7 @@ def _parameters(stage: ChannelEvidence) -> tuple[Any, ...]:
     return model, curves
 
 
-def follow_channel_evidence(
+def channel_evidence(
     stage: ChannelEvidence, state: State, x: Any, observation: Observation
 ) -> tuple[State, Any]:
     """Judge rows `(R, C)`, float64, and take the seasonal values off them.
@@ -108,14 +127,14 @@ def follow_channel_evidence(
     if observation.expected_level is not None:
         return stage.forward(state, x, observation)
     sources = (
-        *(getattr(stage, name) for name in (*_WIDE, *_NARROW, "shared")),
+        *(getattr(stage, name) for name in (*_WIDE, *_NARROW)),
+        *(stage.half_lives, stage.anchor_half_life, stage.shared),
         *(stage.transforms.kind, stage.transforms.width, stage.curves.tables),
     )
     model, curves = prepared(stage, sources, _parameters)
     packed, learns = observation.packed, bool(observation.warming.any())
-    names = [field.name for field in stage.state_fields()]
     kept = USUAL[1:] if learns else USUAL
-    fields = Fields(*(_field(state[name], is_kept=name in kept) for name in names))
+    fields = Fields(*(_field(state[name], is_kept=name in kept) for name in Fields._fields))
     rows, out = _rows(stage, x, observation), _columns(x.shape)
     severity, hold = np.empty((2, *x.shape), np.float32)
     follow_channels(packed.key, rows, fields, model, out)
@@ -136,7 +155,7 @@ def follow_channel_evidence(
     )
     # The very same arrays where nothing was learnt: nothing to write.
     new = {name: state[name] for name in kept}
-    new |= {name: getattr(fields, name) for name in names if name not in kept}
+    new |= {name: getattr(fields, name) for name in Fields._fields if name not in kept}
     return new, out.without_season
 
 

@@ -22,7 +22,7 @@ from ember_core.pipeline.evidence.signals import AVERAGED, JUMP_FROM, MEANS, OWN
 
 from .compiler import compiled
 from .elementary import exp32
-from .transforms import inverse, transform
+from .transforms import invert_columns, transform_columns
 
 _F = np.float32
 _ZERO, _ONE, _MINUS_TWO = _F(0.0), _F(1.0), _F(-2.0)
@@ -99,8 +99,10 @@ class Model(NamedTuple):
         profiles: Profiles by bin of the week, `(W, C, P)`.
         day_size: Usual size by bin of the day, `(D, C)`.
         widening: Factors of extremes by age, `(8, 9, C)`.
-        half_lives: Half-lives of the averages, `(4,)`.
-        anchor_half_life: Half-life of the anchor of each channel, `(C,)`.
+        half_lives: Different half-lives of the averages and the anchors, `(L,)`.
+        of_average: Place of each average's among them, `(4,)`.
+        of_anchor: Place of each channel's anchor's, `(C,)`.
+        anchor_half_life: Half-life of the anchor of each channel, `(C,)`; 0: there is none.
         scale_rate: Logarithm of the share that the scale keeps in a usual interval.
         foretells: Share of a channel's departure that others show with it, `(from, of)`.
     """
@@ -114,6 +116,8 @@ class Model(NamedTuple):
     day_size: Any
     widening: Any
     half_lives: Any
+    of_average: Any
+    of_anchor: Any
     anchor_half_life: Any
     scale_rate: Any
     foretells: Any
@@ -147,9 +151,9 @@ class Followed(NamedTuple):
 
 @compiled
 def _clip(x: Any, low: Any, high: Any) -> Any:
-    """Return a number within bounds; NaN stays NaN."""
-    x = low if x < low else x
-    return high if x > high else x
+    """Return a number within bounds, a bound where it equals it; NaN stays NaN."""
+    x = low if x <= low else x
+    return high if x >= high else x
 
 
 @compiled
@@ -173,6 +177,23 @@ def _gain(decayed: Any, begins: Any, value_count: Any, half_life: Any) -> Any:
 
 
 @compiled
+def _forget(elapsed: Any, model: Any, shares: Any) -> None:
+    """Write the shares that averages forget in the time before each row, and that of the scale.
+
+    Args:
+        elapsed: Usual intervals since the key's row before, `(R,)`.
+        model: `Model`.
+        shares: By half-life, and that of the scale at the end, `(L + 1, R)`, written to.
+    """
+    for place in range(model.half_lives.size):
+        half_life = model.half_lives[place]
+        for row in range(elapsed.size):
+            shares[place, row] = _ONE - exp32(_MINUS_LN2 * elapsed[row] / half_life)
+    for row in range(elapsed.size):
+        shares[-1, row] = _ONE - exp32(model.scale_rate * elapsed[row])
+
+
+@compiled
 def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> None:
     """Follow rows in their order, and write the fields of their keys.
 
@@ -185,18 +206,21 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
     """
     _, n_channels, rank = fields.usual_loadings.shape
     weights = np.empty(MEANS, np.float32)
+    n_lives = model.half_lives.size
+    shares = np.empty((n_lives + 1, key.size), np.float32)
+    _forget(rows.elapsed, model, shares)
     scratch = np.empty((4, n_channels), np.float32)
     departures, given, foretold, counts = scratch[0], scratch[1], scratch[2], scratch[3]
     has_bounds = rows.low.size > 0
+    transformed = seasonal = out.without_season
+    transform_columns(rows.x, model.kind, model.width, transformed)
     for row in range(key.size):
         k, elapsed, warming = key[row], rows.elapsed[row], rows.warming[row]
         day = rows.day[row] % model.day_size.shape[0]
         week = rows.week[row] % model.profiles.shape[0]
-        slow = _ONE - exp32(model.scale_rate * elapsed)
-        decay = _MINUS_LN2 * elapsed
+        slow = shares[n_lives, row]
         for m in range(MEANS):
-            weights[m] = _ONE - exp32(decay / model.half_lives[m])
-        exponent = decayed = _INFINITE
+            weights[m] = shares[model.of_average[m], row]
         for c in range(n_channels):
             # The departure from the expectation.
             unit = fields.usual_unit[k, c]
@@ -208,12 +232,12 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
             size, day_size = fields.usual_size[k, c], model.day_size[day, c]
             size = _LEAST_SIZE if size < _LEAST_SIZE else size
             x, seen = rows.x[row, c], fields.channel_rows[k, c]
-            transformed = transform(x, model.kind[c], model.width[c])
-            residual = transformed / unit - profile if is_judged else np.nan
+            y = transformed[row, c]
+            residual = y / unit - profile if is_judged else np.nan
             level = fields.usual_level[k, c]
             if warming:
-                within = _clip(transformed, model.level_least[c], model.level_most[c])
-                learnt = residual + (within - transformed) / unit
+                within = _clip(y, model.level_least[c], model.level_most[c])
+                learnt = residual + (within - y) / unit
                 value_rows = np.float64(seen + _ONE) + model.level_rows[c]
                 level += (learnt - level) / value_rows if np.isfinite(learnt) else 0.0
                 fields.usual_level[k, c] = level
@@ -238,9 +262,7 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
 
             # The anchor, and for how long the channel has been far from it.
             half_life = model.anchor_half_life[c]
-            new_exponent = decay / (_ONE if half_life < _ONE else half_life)
-            if new_exponent != exponent:  # most channels have one half-life
-                exponent, decayed = new_exponent, _ONE - exp32(new_exponent)
+            decayed = shares[model.of_anchor[c], row]
             begins = _ONE / (value_count + _LEAST_COUNT)
             gain = _gain(decayed, begins, value_count, half_life) if present else _ZERO
             alarming = fields.usual_extremes[k, 1, c]
@@ -293,11 +315,10 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
             out.signals[row, JUMP, c] = jump if present else _ZERO
             out.change[row, c], out.equal_run[row, c] = change, run
             expected = level + profile
-            seasonal = inverse(expected * unit, model.kind[c], model.width[c])
+            seasonal[row, c] = expected * unit
             out.unit[row, c], out.expected[row, c] = unit, expected
             out.level[row, c], out.size[row, c] = origin / day_size, size * day_size
             out.growth[row, c] = _clip(grown, _ONE, _LARGEST_GROWTH)
-            out.without_season[row, c] = x - (seasonal if is_judged else 0.0)
 
         # The part of a departure that the other channels do not foretell.
         for c in range(n_channels):
@@ -314,3 +335,9 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
                 average += weights[m] * counts[c] * (bounded - average)
                 fields.own_averages[k, m, c] = average
                 out.signals[row, OWN + 1 + m, c] = average
+
+    invert_columns(model.kind, model.width, seasonal)
+    for row in range(key.size):
+        for c in range(n_channels):
+            is_judged = fields.usual_unit[key[row], c] > 0.0
+            out.without_season[row, c] = rows.x[row, c] - (seasonal[row, c] if is_judged else 0.0)

@@ -452,7 +452,8 @@ def hold(stage: LiquidNetwork, state: State, z: Any, observation: Observation) -
         return z
     z = contiguous(z)
     held = np.empty_like(z)
-    columns = map(np.ascontiguousarray, (observation.elapsed, observation.first))
-    anchor = np.array(state["anchor"])
-    hold_rows(observation.packed.key, anchor, z, *columns, low, high, _F(stage.fading), held)
+    elapsed = np.ascontiguousarray(observation.elapsed)
+    first = np.ascontiguousarray(observation.first)
+    anchor, key = np.array(state["anchor"]), observation.packed.key
+    hold_rows(key, anchor, z, elapsed, first, low, high, _F(stage.fading), held)
     return held

@@ -9,28 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ember_core.pipeline.evidence import ChannelEvidence
+from ember_core.pipeline.arrival import Arrival
 from ember_core.pipeline.clock import Clock
+from ember_core.pipeline.drift import Drift
+from ember_core.pipeline.evidence import ChannelEvidence
+from ember_core.pipeline.gaps import GapFiller
 from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.liquid import LiquidNetwork
 from ember_core.pipeline.motor import MotorNeuron
+from ember_core.pipeline.normaliser import Normaliser
 from ember_core.pipeline.observation import Decision, Observation
 from ember_core.pipeline.rbm_score import RBMScore
-from ember_core.pipeline.stage import Stage, State
-
-from .channel_evidence import follow_channel_evidence
-from .decide import decide_rows
-from .decide_groups import decide_group_rows
-from .rbm import rbm_score
 from ember_core.pipeline.scaler import FeatureScaler
 from ember_core.pipeline.stage import Stage, State
 from ember_core.pipeline.visible_units import VisibleUnits
 from ember_core.pipeline.windows import ExponentialWindows, RowWindows
 
+from .arrival import arrival
+from .channel_evidence import channel_evidence
 from .clock import clock
 from .decide import decide_rows
 from .decide_groups import decide_group_rows
+from .drift import drift
+from .gaps import gaps
 from .liquid import hold, liquid
+from .normaliser import normalise
 from .rbm import rbm_score
 from .row_windows import row_windows
 from .scaler import feature_scaler
@@ -41,13 +44,15 @@ CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
 
 STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
-    RBMScore: rbm_score,
-    ChannelEvidence: follow_channel_evidence,
-}
+    Arrival: arrival,
+    ChannelEvidence: channel_evidence,
     Clock: clock,
+    Drift: drift,
     ExponentialWindows: exponential_windows,
     FeatureScaler: feature_scaler,
+    GapFiller: gaps,
     LiquidNetwork: liquid,
+    Normaliser: normalise,
     RBMScore: rbm_score,
     RowWindows: row_windows,
     VisibleUnits: visible_units,

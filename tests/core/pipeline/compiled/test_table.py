@@ -1,4 +1,4 @@
-"""Pipelines with their stages compiled have the bits of plain ones, for every entry of the table."""
+"""Pipelines with compiled stages have the bits of plain ones, for every entry of the table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ember_core.pipeline import PackedRows, Pipeline, PipelineConfig
 from ember_core.pipeline.compiled.table import HOLDS, STAGES
 from ember_core.pipeline.stage import State
-
 from tests.conftest import examples
 from tests.core.pipeline.compiled.bits import assert_same_bits
 
@@ -33,10 +32,28 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "many channels": {"channels": 19, "half_lives": (3.0,), "hidden": 11},
 }
 SHORT = {"warmup_score": 13, "warmup_alarm": 101, "quiet_rows": 5}
-COLUMNS = (
-    "rows first warming elapsed interval scored may_fire learning age confidence "
-    "channel_severity channel_hold z clock due basis slow raw scaled visible"
-).split()
+COLUMNS = [
+    "rows",
+    "first",
+    "warming",
+    "elapsed",
+    "interval",
+    "scored",
+    "may_fire",
+    "learning",
+    "age",
+    "confidence",
+    "channel_severity",
+    "channel_hold",
+    "z",
+    "clock",
+    "due",
+    "basis",
+    "slow",
+    "raw",
+    "scaled",
+    "visible",
+]
 INTERVAL_US = 10_000_000
 
 
