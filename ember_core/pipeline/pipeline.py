@@ -172,6 +172,11 @@ class Pipeline(Module):
         forms = {name: STAGES.get(type(stage)) for name, stage in self.stages.items() if on}
         self._compiled = {name: form for name, form in forms.items() if form is not None}
 
+    @property
+    def is_compiled(self) -> bool:
+        """True where stages run in their compiled form."""
+        return bool(self._compiled)
+
     def observe(
         self,
         state: State,
