@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from ember_core.pipeline import FleetModel
+from ember_core.pipeline import FleetModel, Pipeline
 from stream.kafka.config import WorkerConfig
 from stream.kafka.model_topic.source import BundleSource
 from stream.kafka.recovery.spill_files import SpillFiles
@@ -21,6 +21,7 @@ from stream.kafka.worker import Worker
 
 from .channel_rules import contradictions
 from .codecs import Codec, make_codec
+from .compiling import BackgroundCompiler, pipelines_of
 from .configure import (
     bundle_source,
     load_models,
@@ -61,6 +62,8 @@ class Application:
     """
 
     _pair: tuple[ModelVersion, ModelVersion] | None = None
+    _candidate: FleetModel | None = None
+    _compiler: BackgroundCompiler | None = None
 
     def __init__(
         self,
@@ -113,6 +116,7 @@ class Application:
             moved=lambda: self.engine.moved,
             max_keys=settings.state.max_keys,
         )
+        self.metrics.watch_models(self._models_by_kind)
         self.reloader = Reloader(
             settings,
             self.model,
@@ -175,6 +179,8 @@ class Application:
     async def _switch_model(self, model: FleetModel | Profiles) -> dict[TP, int]:
         offsets = await self.worker.switch_model(model, self._codec(model))
         self.model = model
+        if self._compiler is not None:
+            self._compiler.begin(model)
         self.metrics.model(_named(model))
         self.observer.use_model_keys(model.keys)
         return offsets
@@ -200,7 +206,31 @@ class Application:
                 self.engine.shadow_by(candidate)
         except ValueError as error:
             raise UserError(str(error)) from None
-        self._pair = pair
+        self._pair, self._candidate = pair, candidate if pair is not None else None
+        if self._candidate is not None and self._compiler is not None:
+            self._compiler.begin(self._candidate)
+
+    def _pipelines(self) -> list[Pipeline]:
+        """Return the pipelines that score, that of a candidate included."""
+        candidates = [] if self._candidate is None else [self._candidate]
+        return [p for model in (self.model, *candidates) for p in pipelines_of(model)]
+
+    def _models_by_kind(self) -> tuple[int, int]:
+        """Return the number of models that score by compiled stages, and by plain ones."""
+        compiled = [pipeline.is_compiled for pipeline in self._pipelines()]
+        return sum(compiled), len(compiled) - sum(compiled)
+
+    def _stages(self) -> dict[str, Any]:
+        """Tell by which form of their stages the models score, and why."""
+        compiled, plain = self._models_by_kind()
+        compiler = self._compiler
+        is_busy = compiler is not None and compiler.is_busy
+        return {
+            "compiled": compiled,
+            "plain": plain,
+            "compiling": is_busy,
+            "detail": "" if compiler is None else compiler.detail,
+        }
 
     async def _reload(self) -> tuple[bool, Mapping[str, Any]]:
         report = await self.reloader.reload()
@@ -226,6 +256,7 @@ class Application:
             "rekeyed_topics": list(self.config.rekeyed),
             "guarantee": self.config.guarantee,
             **self._about_models(),
+            "stages": self._stages(),
             "partitions": {f"{t}-{n}": self._about((t, n)) for t, n in self.engine.attached()},
             "active_keys": self.engine.active_keys,
             "moved_rows": self.engine.moved._asdict(),
@@ -289,9 +320,17 @@ class Application:
             for pattern, source in self._sources.items()
         ]
         learners = start_learning(self.settings, self.metrics, self.health)
+        self._compiler = BackgroundCompiler(
+            self.settings.state.directory / "compiled",
+            loop.call_soon_threadsafe,  # a step is one turn of the loop
+            is_wanted=self.settings.model.compiled != "off",
+        )
+        candidates = [] if self._candidate is None else [self._candidate]
+        self._compiler.begin(self.model, *candidates)
         try:
             await self.worker.run()
         finally:
+            self._compiler.close()
             for task in following:
                 task.cancel()
             await stop_learning(learners)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # As the command line does, before NumPy is imported: BLAS threads only get in each other's way.
 # ruff: noqa: E402
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# Workers of the tests stay plain, unless a test wants them compiled. Machine code is kept for the
+# next run of the tests.
+os.environ.setdefault("EMBER_MODEL__COMPILED", "off")
+_caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(_caches) / "ember-stream"))
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NoReturn
 
 import hypothesis

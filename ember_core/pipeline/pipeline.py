@@ -176,6 +176,11 @@ class Pipeline(Module):
         self._compiled = {name: form for name, form in forms.items() if form is not None}
         self._compiled_decision = DECISIONS.get(type(self.motor)) if on else None
 
+    @property
+    def is_compiled(self) -> bool:
+        """True where stages run in their compiled form."""
+        return bool(self._compiled)
+
     def observe(
         self,
         state: State,

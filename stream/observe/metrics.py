@@ -6,7 +6,7 @@ Known label values are shown as zeros from the start, so that `rate()` sees the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Info
 
@@ -89,17 +89,29 @@ class Metrics(RekeyMetrics, EventMetrics, StateMetrics, LearnMetrics, ControlMet
             "ember_model_bundles_ignored",
             "Bundles of the model topic that were not taken: not whole, or not signed.",
         )
+        self._models = self._gauge(
+            "ember_models",
+            "Models that score, by the kind of their stages; plain ones take longer.",
+            "kind",
+        )
         self._rebalances = self._counter("ember_rebalances", "Assignments received from the group.")
         for role in ("active", "standby"):
             self._partitions.labels(role)
         for phase in PHASES:
             self._phase.labels(phase)
+        for kind in ("compiled", "plain"):
+            self._models.labels(kind)
         for result in _RELOADS:
             self._reloads.labels(result)
 
     def model(self, name: str) -> None:
         """Set name and version of the model in use."""
         self._build.info({**self._about, "model": name})
+
+    def watch_models(self, by_kind: Callable[[], tuple[int, int]]) -> None:
+        """Register a function called at every scrape: models by compiled stages, and by plain."""
+        self._models.labels("compiled").set_function(lambda: by_kind()[0])
+        self._models.labels("plain").set_function(lambda: by_kind()[1])
 
     def reloaded(self, result: str) -> None:
         """Count a reload of settings and model: `applied`, `unchanged` or `refused`."""

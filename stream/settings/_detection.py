@@ -107,6 +107,12 @@ class ModelSection(Section):
         "is scored, or 2,000 where the bundle has fewer than three keys to tell from.",
     )
 
+    compiled: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: the model scores by compiled stages as soon as their machine code is "
+        "there, by the plain ones until then; both give the same bits. off: by the plain ones.",
+    )
+
     @model_validator(mode="after")
     def _an_address_needs_a_digest(self) -> Self:
         if isinstance(self.path, str) and not self.sha256:
