@@ -80,9 +80,7 @@ def compare_state(settings: Settings, baseline: Sequence[PartitionState] = ()) -
         before = baseline[state.partition] if starts[state.partition] else None
         new_rows = replay.rows(records, state, before)
         replayed |= {(state.partition, key): row for key, row in new_rows.items()}
-    return Recovered(
-        len(rows), absorbed, sum(map(len, log.values())), digest, _digest(replayed)
-    )
+    return Recovered(len(rows), absorbed, sum(map(len, log.values())), digest, _digest(replayed))
 
 
 def _start(first: int, before: PartitionState | None) -> int | None:
