@@ -80,6 +80,7 @@ def make_app(console: Console, more: Sequence[Endpoint] = ()) -> Starlette:
         Route("/api/stream", live.stream),
         Route("/api/openapi.json", openapi_document),
         Route("/healthz", _alive),
+        Route("/livez", _alive),  # as every process of the service has it
         Route("/readyz", ready),
         Route("/metrics", get_metrics),
         Mount("/static", StaticFiles(directory=STATIC)),

@@ -55,8 +55,9 @@ class FaultAnswer(msgspec.Struct):
 class RecoveryAnswer(msgspec.Struct):
     """Recovery of a worker that was killed.
 
-    `digest` is that of all rows of the state, `expected` that of a replay of the same records by an
-    engine that was never killed; null where the broker has dropped the first records.
+    `digest` is that of all rows of the state, `expected` that of a replay by an engine that was
+    never killed. It has read `replayed` records: all, or those after a state from before the kill
+    where the broker has dropped the first ones.
     """
 
     killed_pid: int
@@ -64,6 +65,7 @@ class RecoveryAnswer(msgspec.Struct):
     seconds: float
     keys: int
     records: int
+    replayed: int
     digest: str
     expected: str | None
     equal: bool | None

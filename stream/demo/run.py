@@ -18,7 +18,7 @@ from .faults import Kind, shortest_live
 from .host import HostProbe
 from .link import MAX_LAG, PARTITIONS, TOPIC, Link, Received
 from .orders import FaultAnswer, Orders, RecoveryAnswer
-from .recovery import compare_state
+from .recovery import compare_state, read_state
 from .report import Report, RunData, make_report
 from .scenario import Scenario
 from .training import train
@@ -33,6 +33,8 @@ _ROWS_PER_FAULT_OF_A_KIND = 230
 _MOST_ROWS = 20_000
 _CLOSE_SECONDS = 4.0  # time kept for the evaluation and for stopping the worker
 _RECOVERY_SECONDS = 60.0
+_BEFORE_KILL_SECONDS = 2.0
+"""Time between the baseline of a comparison and the kill."""
 _QUIET_SECONDS = 0.4
 _HOST_SECONDS = 0.2
 _WATCHED_ROWS_PER_SECOND = 5.0
@@ -184,14 +186,8 @@ class _Live:
         """Play the scenario until it is over, the time is up, or Ctrl-C."""
         try:
             while not self._scenario.over and self._clock() < self._stop_at:
-                self.worker.check()
                 self.orders.carry_out()
-                if self._may_send():
-                    self._send()
-                    self._link.listen(self._clock())
-                else:
-                    self._link.listen(self._clock(), 0.02)
-                self._refresh()
+                self._take_turn()
             self._drain()
         except KeyboardInterrupt:
             return
@@ -205,6 +201,16 @@ class _Live:
                 "Give it more with --seconds."
             )
 
+    def _take_turn(self) -> None:
+        """Send rows if they are due, and listen to the worker."""
+        self.worker.check()
+        if self._may_send():
+            self._send()
+            self._link.listen(self._clock())
+        else:
+            self._link.listen(self._clock(), 0.02)
+        self._refresh()
+
     def inject(self, kind: Kind, name: str) -> FaultAnswer:
         """Inject a fault from the next row on."""
         fault = self._scenario.inject(kind, name)
@@ -216,6 +222,12 @@ class _Live:
         Raises:
             UserError: If the other one does not catch up.
         """
+        settings = Settings.load(self._config)
+        baseline = read_state(settings)
+        # The worker absorbs some more, so that the kill finds it amid its work.
+        kill_at = self._clock() + _BEFORE_KILL_SECONDS
+        while self._clock() < kill_at:
+            self._take_turn()
         killed_pid, started_at = self.worker.pid, time.monotonic()
         self.worker.kill()
         self.worker = DemoWorker(self._config)
@@ -225,7 +237,7 @@ class _Live:
                 raise UserError("The worker has not caught up after its kill.")
             self._link.listen(self._clock(), 0.05)
         seconds = time.monotonic() - started_at
-        state = compare_state(Settings.load(self._config))
+        state = compare_state(settings, baseline)
         self._began += time.monotonic() - started_at  # the stream goes on where it stood
         return RecoveryAnswer(
             killed_pid=killed_pid,
@@ -233,6 +245,7 @@ class _Live:
             seconds=round(seconds, 3),
             keys=state.keys,
             records=state.records,
+            replayed=state.replayed,
             digest=state.digest,
             expected=state.expected,
             equal=None if state.expected is None else state.digest == state.expected,

@@ -4,6 +4,8 @@ It reads the scores topic and the triggers: keys of some patterns are always wri
 alert with the hours before it.
 """
 
+from ._probe import Probe as Probe
+from ._probe import probe as probe
 from ._protocol import MissingPackageError as MissingPackageError
 from ._protocol import encode as encode
 from ._rows import CHANNEL_COLUMNS as CHANNEL_COLUMNS

@@ -60,14 +60,39 @@ def encode(rows: Iterable[KeyRows], labels_of: LabelsOf) -> bytes:
             present = np.flatnonzero(~np.isnan(values))
             if not len(present):
                 continue
-            series = request.timeseries.add()
             labels = {**common, "__name__": f"ember_{column}", "channel": channel}
-            for name in sorted(labels):
-                if labels[name]:  # an empty label is the same as none, and some stores refuse it
-                    series.labels.add(name=name, value=_UNFIT.sub("\ufffd", labels[name]))
+            series = _add_series(request, labels)
             numbers = values.tolist()
             for index in present.tolist():
                 series.samples.add(value=numbers[index], timestamp=times[index])
+    return _compressed(request)
+
+
+def encode_sample(labels: Mapping[str, str], time_us: int, value: float) -> bytes:
+    """Return the body of a request with one sample.
+
+    Args:
+        labels: Labels of the series, its name under `__name__`.
+        time_us: Time of the sample, microseconds since the epoch.
+        value: Its value.
+
+    Raises:
+        MissingPackageError: If protobuf is not installed.
+    """
+    request = _request_class()()
+    _add_series(request, labels).samples.add(value=value, timestamp=time_us // 1_000)
+    return _compressed(request)
+
+
+def _add_series(request: Any, labels: Mapping[str, str]) -> Any:
+    series = request.timeseries.add()
+    for name in sorted(labels):
+        if labels[name]:  # an empty label is the same as none, and some stores refuse it
+            series.labels.add(name=name, value=_UNFIT.sub("\ufffd", labels[name]))
+    return series
+
+
+def _compressed(request: Any) -> bytes:
     return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
 
 

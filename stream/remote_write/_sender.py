@@ -39,6 +39,18 @@ _MOST_HALVES = 64
 """Requests that one refused request may become."""
 
 
+def endpoint_of(settings: RemoteWriteSection) -> Endpoint:
+    """Return the address of the store, with the login.
+
+    Raises:
+        UserError: If the authorities cannot be read.
+    """
+    headers = {**HEADERS, **authorization(settings)}
+    if settings.tenant:
+        headers["X-Scope-OrgID"] = settings.tenant
+    return Endpoint(settings.url, settings, "remote_write", headers)
+
+
 class Sender:
     """Queue of rows, and the requests that empty it.
 
@@ -68,10 +80,7 @@ class Sender:
         self._clock = clock
         self._on_result, self._on_samples = on_result, on_samples
         self._sleep = sleep
-        headers = {**HEADERS, **authorization(settings)}
-        if settings.tenant:
-            headers["X-Scope-OrgID"] = settings.tenant
-        self._endpoint = Endpoint(settings.url, settings, "remote_write", headers)
+        self._endpoint = endpoint_of(settings)
         self._back_off = BackOff(clock)
         self._next_request = float("-inf")
         self._queue: deque[KeyRows] = deque()

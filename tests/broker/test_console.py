@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import pytest
 from benchmarks.kafka_client import Send
 from stream.cli import main
 from stream.console.serve import running
-from stream.demo.recovery import compare_state
+from stream.demo.recovery import compare_state, read_state
 from stream.scores import encode
 from stream.settings import Settings
+from stream.testing import EmbeddedBroker
+from stream.tools.state import PartitionState
 from tests.broker.conftest import Broker
 from tests.broker.judged_stream import MetaRows, save_quick_model
 from tests.broker.test_control import settings_file
@@ -89,6 +92,26 @@ def console_settings(config: Path, **console_section: Any) -> Settings:
     )
 
 
+def _compare_after_retention(
+    broker: EmbeddedBroker, settings: Settings, topic: str, baseline: list[PartitionState]
+) -> None:
+    """Once the first records are gone, a replay goes on from a state of before the kill."""
+    for partition in range(2):
+        broker.delete_records(topic, partition, FIRST - 3)
+    assert compare_state(settings).expected is None
+    state = compare_state(settings, baseline)
+    assert (state.records, state.replayed) == (2 * ROWS, 2 * (ROWS - FIRST))
+    assert state.digest == state.expected
+    # A baseline that is another state leads elsewhere.
+    swapped = [replace(part, rows={}) for part in baseline]
+    assert compare_state(settings, swapped).expected != state.digest
+    for partition in range(2):
+        broker.delete_records(topic, partition, FIRST + 1)
+    assert compare_state(settings, baseline).expected is None
+    late = compare_state(settings, read_state(settings))
+    assert (late.replayed, late.expected) == (0, state.digest)
+
+
 @pytest.mark.slow
 @pytest.mark.broker
 def test_alerts_are_shown_judged_and_tried_by_the_api(
@@ -114,6 +137,7 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
         wait_until("the start", lambda: "Running with 2" in worker.log.read_text(), worker)
         broker.produce(topic, records(0, FIRST))
         wait_until("the first rows", lambda: absorbed() == 2 * FIRST, worker)
+        baseline = read_state(settings)
 
         def spikes() -> list[dict[str, Any]]:
             events = api.get("/api/events", key=SPIKY.decode())["events"]
@@ -188,9 +212,11 @@ def test_alerts_are_shown_judged_and_tried_by_the_api(
         wait_until(
             "the restart", lambda: worker.log.read_text().count("Running with 2") > 1, worker
         )
-        state = compare_state(settings)
-        assert (state.keys, state.records) == (2, 2 * ROWS)
+        state = compare_state(settings, baseline)
+        assert (state.keys, state.records, state.replayed) == (2, 2 * ROWS, 2 * ROWS)
         assert state.digest == state.expected
+        if broker.embedded is not None:
+            _compare_after_retention(broker.embedded, settings, topic, baseline)
 
         network = api.get("/api/network")
         assert [layer["name"] for layer in network["layers"]] == [

@@ -94,6 +94,28 @@ def test_a_healthy_start(broker: Broker) -> None:
     assert found["transactions"][0].status == ("ok" if broker.real else "warn")
 
 
+def test_a_group_that_is_new_to_the_embedded_broker(embedded: Broker) -> None:
+    """Nothing is wrong before a first start, but for a number that would fit no second one."""
+    topic = embedded.topic("telemetry", 4)
+    embedded.produce(topic, _good())
+    settings = _settings(embedded, topic)
+    found = _found(settings)
+    failed = [check for checks in found.values() for check in checks if check.status == "fail"]
+    assert failed == []
+    (check,) = found["changelog"]
+    assert (check.status, check.detail) == ("ok", "Not there yet: the first start makes it.")
+    changelog = Cluster(settings, clients.fetch_metadata(settings.kafka)).changelog(topic)
+    embedded.produce(changelog, [Send(b"k1", b"row")])
+    (check,) = _found(settings)["changelog"]
+    assert (check.status, check.detail) == ("ok", "4 partitions, as its input.")
+
+    odd = embedded.topic("odd", 3)
+    (check,) = _found(_settings(embedded, odd))["changelog"]
+    assert check.status == "warn"
+    assert check.detail.startswith("New: nothing is kept yet.")
+    assert check.fix.endswith("-changelog:3` beside the others.")
+
+
 def test_no_topic_and_no_broker(
     embedded: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

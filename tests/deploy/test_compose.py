@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from benchmarks.kafka_jars import VERSION as KAFKA_VERSION
 from ember_core.distribution import NAME
 from stream.cli import build
+from stream.console.guard import Guard
 from stream.settings import Settings
 from tests.deploy.promql import DEPLOY, ROOT
 
@@ -113,6 +114,33 @@ def test_containers_are_given_settings_that_are_there(
     (listener,) = re.findall(r"PLAINTEXT://(kafka:\d+)", TEXT)
     assert settings.kafka.servers == [listener]
     assert f"EXPOSE {settings.http.port}" in DOCKERFILE.read_text(encoding="utf-8")
+
+
+def test_the_console_is_reached_and_written_by_its_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the names that a browser on this host uses; the workers have the names of compose."""
+    monkeypatch.chdir(tmp_path)
+    service = OURS["console"]
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, filled(str(value)))
+    settings = Settings.load()
+    section = settings.console
+    (port,) = service["ports"]
+    address, published, inner = filled(port).split(":")
+    assert (address, int(inner), section.host) == ("127.0.0.1", section.port, "0.0.0.0")
+    guard = Guard(section)
+    assert guard.is_known_host(f"localhost:{published}")
+    assert not guard.is_known_host("elsewhere.example")
+    assert f"#token={section.token.get_secret_value()}" in TEXT
+    assert (section.user, settings.control.enabled) == ("operator", True)
+    project = yaml.safe_load(TEXT)["name"]
+    replicas = int(filled(SERVICES["worker"]["deploy"]["replicas"]))
+    assert section.workers == tuple(
+        f"http://{project}-worker-{n + 1}:{settings.http.port}" for n in range(replicas)
+    )
+    worker = SERVICES["worker"]["environment"]
+    assert (worker["EMBER_CONTROL__ENABLED"], worker["EMBER_OUTPUT__SCORES"]) == ("true", "all")
 
 
 def test_state_has_a_place_that_can_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from benchmarks import kafka_client
 from benchmarks.kafka_client import Send
 from stream.bridge import RESULTS
 from stream.observe import BridgeHealth, RemoteWriteMetrics
-from stream.remote_write import OUTCOMES, READ
+from stream.remote_write import OUTCOMES, READ, probe
 from stream.scores import encode
 from stream.settings import Settings
 from stream.testing import EmbeddedBroker
@@ -244,6 +244,23 @@ def test_without_a_window_the_past_is_refused_and_the_present_is_not(
         assert len(samples) > 40
         said = capsys.readouterr()
         assert "`out_of_order_time_window` of 3h" in said.out + said.err
+
+
+def test_the_doctor_knows_the_window(prometheus: str, tmp_path: Path) -> None:
+    """By two samples: a Prometheus as it comes refuses the older one."""
+    receiver = "--web.enable-remote-write-receiver"
+    now_us = time.time_ns() // 1_000
+    for folder, flags, window, outcome, words in (
+        ("none", [], "", "unreachable", "--web.enable-remote-write-receiver"),
+        ("now", [receiver], "", "out_of_order", "`out_of_order_time_window` of 2h"),
+        ("all", [receiver], "2h", "accepted", ""),
+    ):
+        with prometheus_with(prometheus, tmp_path / folder, *flags, window=window) as store:
+            settings = Settings.load(remote_write={"url": f"{store.address}/api/v1/write"})
+            answer = probe(settings, now_us)
+            assert answer.outcome == outcome
+            assert words in answer.error
+            assert probe(settings, now_us + 60 * SECOND_US).outcome == outcome  # and again
 
 
 def test_without_its_settings_prometheus_says_what_to_do(

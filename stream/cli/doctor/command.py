@@ -20,6 +20,7 @@ from stream.tools import clients
 from .cluster_checks import CLUSTER_CHECKS
 from .evidence import AllModels, Model
 from .findings import Check, Cluster
+from .remote_write_check import remote_write
 from .sample import sample
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def doctor(
 ) -> None:
     """Check broker, topics, records, model and group, and name the fix of every problem.
 
-    Nothing is changed. The exit code is 1 if the service cannot run without a fix.
+    Nothing is changed in the cluster. A store of the section remote_write gets two samples, if the
+    section is there. The exit code is 1 if the service cannot run without a fix.
 
     Args:
         json: Print one JSON object: ok, and the checks.
@@ -72,6 +74,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield Check("settings", "fail", mistake)
     checks, model = _models(settings)
     yield from checks
+    yield from remote_write(settings)
     try:
         metadata = clients.fetch_metadata(settings.kafka, _BROKER_SECONDS)
     except UserError as error:

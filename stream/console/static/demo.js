@@ -32,7 +32,7 @@ export async function startDemo() {
         { class: "demo-body" },
         h("p", {}, "Put a fault into a simulated machine, and watch the fleet, the feed and the key."),
         h("div", { class: "demo-buttons" }, offers.kinds.map((/** @type {string} */ kind) => button(kind.replaceAll("_", " "), () => inject(kind), guard))),
-        h("p", {}, "Or kill the worker. Another one takes over, and its state is compared with that of an engine that was never killed."),
+        h("p", {}, "Or kill the worker, in two seconds from now. Another one takes over, and its state is compared with that of an engine that was never killed."),
         h("div", { class: "demo-buttons" }, killer),
         told,
       ),
@@ -51,7 +51,7 @@ export async function startDemo() {
 
   async function kill() {
     killer.disabled = true;
-    show(told, h("span", { class: "spinner", "aria-hidden": "true" }), "Killed. The next worker reads the state, and it is compared.");
+    show(told, h("span", { class: "spinner", "aria-hidden": "true" }), "The worker is killed. The next worker reads the state, and it is compared.");
     try {
       show(told, ...recovered(await send("POST", "/api/demo/kill", {})));
     } catch (error) {
@@ -65,9 +65,9 @@ export async function startDemo() {
 
 /** @param {any} answer What the new worker has recovered. */
 function recovered(answer) {
-  const verdict = { true: "The state is equal, bit by bit.", false: "The state differs." }[String(answer.equal)] ?? "The first records are gone, so nothing can be compared.";
+  const verdict = { true: "The state is equal, bit by bit.", false: "The state differs." }[String(answer.equal)] ?? "Records that the comparison needs are gone.";
   return [
-    h("p", {}, h("strong", {}, verdict), ` ${plural(answer.keys, "key")} after ${plural(answer.records, "record")}, back in ${numberText(answer.seconds)} s.`),
+    h("p", {}, h("strong", {}, verdict), ` ${plural(answer.keys, "key")} after ${plural(answer.records, "record")}, back in ${numberText(answer.seconds)} s; ${plural(answer.replayed, "record")} replayed to compare.`),
     h("p", { class: "digest", title: answer.digest }, `recovered ${answer.digest.slice(0, 16)}…`),
     answer.expected && h("p", { class: "digest", title: answer.expected }, `expected ${answer.expected.slice(0, 16)}…`),
   ];

@@ -435,6 +435,7 @@ def test_a_wrong_address_is_a_page_for_browsers_and_json_for_programs(client: Te
 
 def test_probes_follow_the_reading(console: Console, client: TestClient) -> None:
     assert client.get("/healthz").status_code == 200
+    assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
     console.reading.phase = "waiting"
     assert client.get("/readyz").status_code == 503

@@ -81,7 +81,7 @@ def test_buttons_are_carried_out_in_the_thread_of_the_demo() -> None:
         return FaultAnswer(kind.value, key or "web-1", "cpu", 5)
 
     def kill() -> RecoveryAnswer:
-        return RecoveryAnswer(1, 2, 0.5, 240, 7, "aa", "aa", True)
+        return RecoveryAnswer(1, 2, 0.5, 240, 7, 5, "aa", "aa", True)
 
     console = filled_console(keys=3, hours=0.1)
     app = make_app(console, endpoints(inject, kill, orders))

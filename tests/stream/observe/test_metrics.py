@@ -116,6 +116,16 @@ def test_the_threshold_is_an_edge_of_the_severity() -> None:
     assert value(metrics, "ember_severity_bucket", le="3.0", topic="telemetry") == 2
 
 
+def test_messages_of_the_scores_topic_are_counted() -> None:
+    """Rows and bytes, so that their size can be foreseen for more keys."""
+    metrics = Metrics(["telemetry"], process=False)
+    assert value(metrics, "ember_scores_rows_total") == 0
+    metrics.scores(13, 1_700)
+    metrics.scores(4, 500)
+    assert value(metrics, "ember_scores_rows_total") == 17
+    assert value(metrics, "ember_scores_bytes_total") == 2_200
+
+
 def test_triggers_are_counted_by_what_they_say() -> None:
     """Status, reason and duration are read from the body."""
     metrics = Metrics(["telemetry"], process=False)
