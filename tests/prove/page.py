@@ -64,7 +64,8 @@ def _series(results: Mapping[str, Any]) -> list[str]:
 def _guarantee(result: Mapping[str, Any]) -> str:
     rekeyed = ", re-keyed" if result["settings"].get("rekeyed") else ""
     rules = ", with changes of rules" if result["settings"].get("rules") else ""
-    return result["guarantee"].replace("_", " ") + rekeyed + rules
+    upgrades = ", with upgrades" if result["settings"].get("upgrades") else ""
+    return result["guarantee"].replace("_", " ") + rekeyed + rules + upgrades
 
 
 def _proofs(results: Mapping[str, Any]) -> Iterator[list[str]]:
