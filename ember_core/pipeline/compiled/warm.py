@@ -67,3 +67,4 @@ def _run(pipeline: Pipeline, packed: PackedRows, *, is_known: bool, has_rules: b
     rest = score, observation.may_fire, observation.learning, packed, channels
     pipeline.decide(of_keys, *rest, share, shift)
     pipeline.decide(of_keys, *rest, observation.confidence)
+    pipeline.explain(observation.visible)
