@@ -19,7 +19,7 @@ _SIZES: Final = ([3], [1], [3, 2, 1], [1, 1, 1])
 """Keys in each step of the packed rows: one row a key, and several; three keys, and one."""
 _START_US: Final = 1_700_000_000_000_000
 _STEP_US: Final = 60_000_000
-_FAR: Final = 3e38  # as the bound of a departure that counts however large it is
+_FAR: Final = np.float32(3e38)  # as the bound of a departure that counts however large it is
 
 
 def warm_up(pipeline: Pipeline) -> None:
