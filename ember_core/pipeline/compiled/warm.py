@@ -56,6 +56,8 @@ def _run(pipeline: Pipeline, packed: PackedRows, *, is_known: bool, has_rules: b
     if has_rules:
         bounds = {"low": -_FAR, "high": _FAR, "held_low": -_FAR, "held_high": _FAR}
         counted = {name: np.full(shape, bound) for name, bound in bounds.items()}
+        for bound in counted.values():
+            bound[0, 0] = 0.0  # one that acts, as stages leave out those that do not
     observation = pipeline.observe(state, values, time_us, packed, counted=counted)
     score = pipeline.score(observation.visible)
     channels = pipeline.channel_rows(observation)
