@@ -24,6 +24,7 @@ import pytest
 
 from benchmarks.kafka_jars import KafkaUnavailableError, jars, java
 from ember_core import ops
+from tests.compiled import compile_engines
 
 # A busy machine is no failure; what is slow is for the benchmarks to say.
 hypothesis.settings.register_profile("full", deadline=None, max_examples=100)
@@ -35,10 +36,11 @@ REQUIRED = {name for name in os.environ.get("EMBER_REQUIRE", "").split(",") if n
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--kafka HOST:PORT` runs the broker tests on a broker that is there already."""
+    """`--kafka HOST:PORT`: a broker that is there already; `--compiled`: engines are compiled."""
     parser.addoption(
         "--kafka", metavar="HOST:PORT", help="real broker for the tests marked kafka (else: jars)"
     )
+    parser.addoption("--compiled", action="store_true", help="run engines on compiled stages")
 
 
 # tryfirst: before -m chooses.
@@ -51,7 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw fewer examples where slow tests are left out."""
+    """Draw fewer examples where slow tests are left out, and compile engines where asked to."""
+    if config.getoption("--compiled"):
+        compile_engines()
     fast = "not slow" in config.getoption("markexpr")
     hypothesis.settings.load_profile("fast" if fast else "full")
 

@@ -73,6 +73,8 @@ class PackedRows:
             The packed rows; the keys, `(K,)`, in their order; and the index into `owner` of each
             packed row, `(R,)`.
         """
+        if owner.size == 1:
+            return cls([1]), owner, np.zeros(1, dtype=np.int64)
         counts = np.bincount(owner)
         keys = np.flatnonzero(counts)
         arrival = np.argsort(owner, kind="stable")

@@ -13,7 +13,7 @@ from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Decoded, Reason, Rejected, SourcePosition
 
-from .clock import clock_times, reference_times
+from .clock import clock_times, per_message, reference_times
 from .outcomes import DUPLICATE, REFUSED
 from .result import SliceOffsets
 from .slices import PartitionSlice, sample_slices, slices_of
@@ -140,6 +140,8 @@ class CheckedSlice:
 
     def bad_values(self) -> dict[tuple[str, str], int]:
         """Count the values that could not be used in messages that count, by channel and reason."""
+        if not self.decoded.bad_values:  # the usual case
+            return {}
         return Counter(
             (channel, str(reason))
             for message, channel, reason in self.decoded.bad_values
@@ -163,8 +165,7 @@ def check_slice(
     """
     messages = list(slices_of([part for part, _ in parts], [count for _, count in parts]))
     outcome = np.zeros(len(slice_offsets.offsets), dtype=np.uint8)
-    absorbed = np.repeat([part.meta.absorbed for part, _ in parts], [count for _, count in parts])
-    repeated = slice_offsets.offsets <= absorbed
+    repeated = slice_offsets.offsets <= per_message(parts, lambda part: part.meta.absorbed)
     if decoded.positions:
         outcome[_duplicates(messages, decoded.positions, repeated)] = DUPLICATE
     skipped = repeated | (outcome == DUPLICATE)
@@ -217,6 +218,8 @@ def _in_the_future(
         future_us: Longest time by which one may be ahead.
     """
     refused: dict[int, Rejected] = {}
+    if not ahead.any():  # the usual case
+        return refused
     for i in np.flatnonzero(ahead):
         message = int(decoded.message[i])
         ahead_us = int(decoded.time_us[i] - message_us[message])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -31,6 +32,22 @@ class KeyRows:
     block: NDArray[np.uint8]
     fields: dict[str, Any]
     rules: NDArray[np.int64] | None = None
+
+
+def copies_of(
+    fields: dict[str, Any], names: Iterable[str], index: NDArray[np.int64] | None
+) -> dict[str, Any]:
+    """Return contiguous arrays of some fields of keys.
+
+    Args:
+        fields: All fields, `(K, ...)` each.
+        names: Names of those to return.
+        index: Keys to return, `(n,)`; None: all of them, which copies faster. Of a single one the
+            arrays are views.
+    """
+    if index is None:
+        return {name: np.ascontiguousarray(fields[name]) for name in names}
+    return {name: fields[name][index] for name in names}
 
 
 @dataclass

@@ -8,7 +8,7 @@ absorbed ([ADR 22](docs/adr/0022-wrong-clocks.md)).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,21 @@ def reference_times(parts: Counts, slice_offsets: SliceOffsets) -> NDArray[np.in
         parts: Partitions of the slice, and the number of messages of each.
         slice_offsets: Offsets and Kafka timestamps of its messages.
     """
-    bounds = [part.meta.clock_bound_us or _UNBOUNDED for part, _ in parts]
-    bound_us = np.repeat(np.array(bounds, dtype=np.int64), [count for _, count in parts])
+    bound_us = per_message(parts, lambda part: part.meta.clock_bound_us or _UNBOUNDED)
     return np.minimum(_kafka_times(slice_offsets), bound_us)
+
+
+def per_message(parts: Counts, number: Callable[[Partition], int]) -> NDArray[np.int64] | int:
+    """Return a number of its partition for each message, `(m,)`; one for all of one partition.
+
+    Args:
+        parts: Partitions of the slice, and the number of messages of each.
+        number: Function that returns the number of a partition.
+    """
+    if len(parts) == 1:
+        return number(parts[0][0])
+    numbers = np.array([number(part) for part, _ in parts], dtype=np.int64)
+    return np.repeat(numbers, [count for _, count in parts])
 
 
 def clock_times(time_us: NDArray[np.int64], reference_us: NDArray[np.int64]) -> NDArray[np.int64]:

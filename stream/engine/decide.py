@@ -8,7 +8,7 @@ import numpy as np
 
 from ember_core.pipeline import PackedRows, Pipeline
 
-from .batch import KeyRows, StepBatch
+from .batch import KeyRows, StepBatch, copies_of
 from .planned_work import PlannedScores
 from .rows import ObservedRows
 from .rules_effect import RulesEffect
@@ -50,8 +50,7 @@ class Decider:
         score = self.pipeline.score(observation.visible[index])
         # All keys of the batch in their order: a slice copies faster than an index.
         every_key = packed.once and key_index.size == len(fields["rows"])
-        keys = slice(None) if every_key else key_index
-        state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._fields}
+        state = copies_of(fields, self._fields, None if every_key else key_index)
         channels, row_rules = self.pipeline.channel_rows(observation, index), None
         if batch.keys.rules is not None:
             score, channels, row_rules = rules.apply(

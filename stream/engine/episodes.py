@@ -27,6 +27,7 @@ from .rows import CompletedRows, ObservedRows
 from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
 
+_NOTHING = np.zeros(0, dtype=np.int64)
 NO_EXPLANATION = Explanation([], [], [], [])
 # Order of events at one line: the key's return, its rows, channels that go missing or return, hard
 # limits, then keys that the line shows idle.
@@ -90,13 +91,16 @@ class Episodes:
         limits: Sequence[LimitChange],
     ) -> None:
         """Emit the events of rows, and of idle times that begin or end before these."""
+        notable = _NOTHING if scored is None else scored.notable
+        if not (notable.size or batch.idle or changes is not None or limits):
+            return  # the usual case
         rows, fields, key_row = observed.rows, batch.keys.fields, observed.rows.row
         scored_index = np.full(key_row.size, -1, dtype=np.int64)  # of each completed row
         visited = np.zeros(key_row.size, dtype=bool)
         explanations: dict[int, tuple[Explanation, float]] = {}
         if scored is not None:
             scored_index[scored.index] = np.arange(scored.index.size)
-            notable = np.sort(scored.index[scored.notable])
+            notable = np.sort(scored.index[notable])
             if notable.size:
                 visited[notable] = True
                 explained = self.events.explain(

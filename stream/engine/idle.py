@@ -101,6 +101,8 @@ class IdleFinder:
 
     def find(self, batch: StepBatch) -> None:
         """Add the idle times of the batch's keys; those of other keys are emitted at once."""
+        if self._finds_nothing(batch):
+            return  # the usual case
         n = len(batch)
         order = np.argsort(batch.row, kind="stable")
         accepted = (batch.outcome[order] != LATE) & (batch.outcome[order] != REPEATED)
@@ -118,6 +120,19 @@ class IdleFinder:
         self._find_after_lines(batch, line, row, next_line)
         if self._has_intervals:
             self._set_silent_apart(batch)
+
+    def _finds_nothing(self, batch: StepBatch) -> bool:
+        """Return True where no key is idle, or returns; the next deadlines are noted then."""
+        if batch.keys.fields["stale"].any():
+            return False
+        for part, begin, end in batch.slices:
+            final_us = batch.clock_us[end - 1]
+            if final_us > part.next_idle_us or (batch.idle_after_us[begin:end] < final_us).any():
+                return False
+        for part, begin, end in batch.slices:
+            next_us = int(batch.idle_after_us[begin:end].min())
+            part.next_idle_us = min(part.next_idle_us, next_us)
+        return True
 
     def _set_silent_apart(self, batch: StepBatch) -> None:
         """Move idle times that do not end in the batch to `silent`, where an interval is open."""

@@ -40,6 +40,8 @@ def rest_motors(batch: StepBatch, pipeline: Pipeline) -> None:
         batch: The batch.
         pipeline: The model's pipeline.
     """
+    if not batch.due_resolves:
+        return  # the usual case
     fields, names = batch.keys.fields, [field.name for field in pipeline.state_fields()]
     for row in batch.due_resolves:
         state = {name: fields[name][row : row + 1].copy() for name in names}

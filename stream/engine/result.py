@@ -15,6 +15,10 @@ from stream.records import Event, Rejected
 
 from .detailed_scores import DetailedScores
 
+# Columns without rows: nothing can be written to them.
+_I8, _I1 = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int8)
+_F4, _NO = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=bool)
+
 
 class SliceOffsets(NamedTuple):
     """Offsets and Kafka timestamps of the messages of one slice, the input of a step.
@@ -92,10 +96,7 @@ class ScoreColumns:
     @classmethod
     def empty(cls) -> ScoreColumns:
         """Return columns without rows."""
-        i8 = np.zeros(0, dtype=np.int64)
-        f4 = np.zeros(0, dtype=np.float32)
-        no = np.zeros(0, dtype=bool)
-        return cls(i8, i8, f4, f4, f4, no, np.zeros(0, dtype=np.int8), no)
+        return cls(_I8, _I8, _F4, _F4, _F4, _NO, _I1, _NO)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from stream.engine.state.table import Store
 from stream.records import Decoded, Event
 
 from .admission import Admitted, admit
-from .batch import KeyRows, StepBatch
+from .batch import KeyRows, StepBatch, copies_of
 from .decide import Decider
 from .episodes import Episodes
 from .expiry import Expiry
@@ -237,7 +237,7 @@ class Stepper:
         """
         decoded, parts = admitted.decoded, [part for part, _ in samples]
         counts = [len(indices) for _, indices in samples]
-        sample = np.concatenate([indices for _, indices in samples])
+        sample = samples[0][1] if len(samples) == 1 else np.concatenate([i for _, i in samples])
         message = decoded.message[sample]
         offset = admitted.slice_offsets.offsets[message]
         timestamp_ms = admitted.slice_offsets.timestamps_ms[message]
@@ -247,10 +247,12 @@ class Stepper:
             clock = np.maximum(clock_us[begin:end], part.meta.clock_us)
             np.maximum.accumulate(clock, out=clock_us[begin:end])
         line_slots = admitted.slots[sample]
-        if admitted.ticks is None:
-            slots, row = np.unique(line_slots, return_inverse=True)
-        else:
+        if admitted.ticks is not None:
             slots, row = rows_of_ticks(line_slots)
+        elif line_slots.size == 1:
+            slots, row = line_slots, np.zeros(1, dtype=np.int64)
+        else:
+            slots, row = np.unique(line_slots, return_inverse=True)
         block = self._store.gather(slots)
         fields = self._store.layout.views(block)
         if admitted.ticks is None:
@@ -316,7 +318,7 @@ class Stepper:
         # All keys of the batch in their order: a slice copies faster than an index.
         every_key = rows.key_index.size == len(fields["rows"]) and rows.packed.once
         keys = slice(None) if every_key else rows.key_index
-        state = {name: np.ascontiguousarray(fields[name][keys]) for name in self._store.observed}
+        state = copies_of(fields, self._store.observed, None if every_key else rows.key_index)
         counted = self._rules.counted(batch.keys.rules, rows)
         observation = self._pipeline.observe(
             state, rows.values, rows.time_us, rows.packed, counted=counted
@@ -468,11 +470,13 @@ class Stepper:
     ) -> ChannelChanges | None:
         """Count missing values, and find the channels that go missing or return."""
         channels, observed = self._pipeline.config.channels, observed_batch.observed
-        missing = np.isnan(observed_batch.divided.every.values).sum(axis=0)
-        result.missing += int(missing.sum())
-        for i in np.flatnonzero(missing).tolist():
-            count = result.missing_by_channel.get(channels[i], 0)
-            result.missing_by_channel[channels[i]] = count + int(missing[i])
+        is_missing = np.isnan(observed_batch.divided.every.values)
+        if is_missing.any():
+            missing = is_missing.sum(axis=0)
+            result.missing += int(missing.sum())
+            for i in np.flatnonzero(missing).tolist():
+                count = result.missing_by_channel.get(channels[i], 0)
+                result.missing_by_channel[channels[i]] = count + int(missing[i])
         if self._missing is None or observed is None:
             return None
         rows = observed.rows
@@ -490,6 +494,8 @@ def _without_events(
     lines: list[PartitionSlice], offset: NDArray[np.int64], timestamp_ms: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Return True for samples that only warm their keys up."""
+    if len(lines) == 1:
+        return ~lines[0].part.meta.gives_events(offset, timestamp_ms)
     parts = [
         ~part.meta.gives_events(offset[begin:end], timestamp_ms[begin:end])
         for part, begin, end in lines

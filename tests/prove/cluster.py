@@ -116,6 +116,7 @@ class Cluster:
         rekeyed: int = 0,
         *,
         control: bool = False,
+        compiled: bool = False,
         **checkpoint: Any,
     ) -> None:
         self.kafka, self.folder = kafka, folder
@@ -129,6 +130,7 @@ class Cluster:
             "session_timeout_seconds = 6\n"
             f'[input]\ntopics = ["{TOPIC}"]\nstart = "earliest"\n'
             f'{_REKEY if rekeyed else ""}[model]\npath = "{model}"\n'
+            f'compiled = "{"auto" if compiled else "off"}"\n'
             f"[checkpoint]\n{section}[control]\nenabled = {json.dumps(control)}\n"
             "[state]\nmax_keys = 100000\nstandby_replicas = 1\n"
             "snapshot_interval_seconds = 5\n[http]\nport = 0\n"

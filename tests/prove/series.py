@@ -7,9 +7,11 @@ state bit for bit, and the counts of every partition's meta row.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -64,6 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=releases.LAST,
         help="the other one: a wheel, or a revision in git (default: %(default)s)",
     )
+    parser.add_argument("--compiled", action="store_true", help="workers run compiled stages")
     parser.add_argument("--per-second", type=float, default=3_000.0, help="records sent")
     parser.add_argument("--keep", help="folder for settings and logs, not taken away")
 
@@ -81,6 +84,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     try:
         _say("training")
         fleet.model().save(scratch / "model")
+        if options.compiled:  # beforehand: many workers live for less long than the compiler takes
+            os.environ.setdefault("NUMBA_CACHE_DIR", str(scratch / "compiled"))
+            _say("compiling")
+            subprocess.run([sys.executable, "-m", "ember_core.pipeline.compiled"], check=True)
         with RealKafka() as kafka:
             cluster = Cluster(
                 kafka,
@@ -89,6 +96,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 options.partitions,
                 options.rekeyed,
                 control=options.rules > 0,
+                compiled=options.compiled,
                 interval_seconds=0.4,
                 guarantee=options.guarantee,
             )

@@ -29,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bug-schedules", type=int, default=10_000, help="for each bug at most")
     parser.add_argument("--processes", type=int, default=2, help="at a time")
     parser.add_argument("--bugs", help="only these, with commas; empty: none. Default: all")
+    parser.add_argument("--compiled", action="store_true", help="engines run compiled stages")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         Refuted: At a violation, or when a bug is not found.
     """
     figures: dict[str, Any] = {"schedules": 0, "deaths": 0, "callbacks": 0, "violations": 0}
+    compiled = ["--compiled"] if options.compiled else []
     names = None if options.bugs is None else [name for name in options.bugs.split(",") if name]
     with ThreadPoolExecutor(options.processes) as pool:
         bugs = {
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             if names is None or patch.stem in names
         }
         parts = [
-            pool.submit(simulate, ROOT, schedules, seed, *more)
+            pool.submit(simulate, ROOT, schedules, seed, *more, *compiled)
             for number, more in _kinds(options.schedules)
             for schedules, seed in _cut(number, options.seed)
         ]

@@ -11,6 +11,8 @@ import os
 import sys
 import time
 
+from tests.compiled import compile_engines
+
 from .schedule import MODES, Schedule, quiet_unraisable
 
 COLLECT = 100
@@ -26,10 +28,13 @@ def main() -> int:
     parser.add_argument("--rated", action="store_true", help="rows are rates of intervals")
     parser.add_argument("--models", action="store_true", help="models are published meanwhile")
     parser.add_argument("--control", action="store_true", help="documents of operators change")
+    parser.add_argument("--compiled", action="store_true", help="engines run compiled stages")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
     quiet_unraisable()
+    if asked.compiled:
+        compile_engines()
     gc.collect()
     gc.freeze()
     gc.disable()

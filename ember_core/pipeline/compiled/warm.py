@@ -19,7 +19,7 @@ _SIZES: Final = ([3], [1], [3, 2, 1], [1, 1, 1])
 """Keys in each step of the packed rows: one row a key, and several; three keys, and one."""
 _START_US: Final = 1_700_000_000_000_000
 _STEP_US: Final = 60_000_000
-_FAR: Final = 3e38  # as the bound of a departure that counts however large it is
+_FAR: Final = np.float32(3e38)  # as the bound of a departure that counts however large it is
 
 
 def warm_up(pipeline: Pipeline) -> None:
@@ -56,6 +56,8 @@ def _run(pipeline: Pipeline, packed: PackedRows, *, is_known: bool, has_rules: b
     if has_rules:
         bounds = {"low": -_FAR, "high": _FAR, "held_low": -_FAR, "held_high": _FAR}
         counted = {name: np.full(shape, bound) for name, bound in bounds.items()}
+        for bound in counted.values():
+            bound[0, 0] = 0.0  # one that acts, as stages leave out those that do not
     observation = pipeline.observe(state, values, time_us, packed, counted=counted)
     score = pipeline.score(observation.visible)
     channels = pipeline.channel_rows(observation)
@@ -67,3 +69,4 @@ def _run(pipeline: Pipeline, packed: PackedRows, *, is_known: bool, has_rules: b
     rest = score, observation.may_fire, observation.learning, packed, channels
     pipeline.decide(of_keys, *rest, share, shift)
     pipeline.decide(of_keys, *rest, observation.confidence)
+    pipeline.explain(observation.visible)
