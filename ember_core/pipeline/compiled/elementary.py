@@ -309,7 +309,7 @@ def pairwise_sum(x: Any, begin: Any, n: Any) -> Any:
     Args:
         x: float32 or float64, `(N,)`; so is the sum.
         begin: Place of the first one.
-        n: How many.
+        n: Count of these numbers.
     """
     none = x.dtype.type(0.0)  # a sum begins at 0, so that it is never -0
     if n <= _FEW:
@@ -324,7 +324,7 @@ def wide_sum(x: Any, begin: Any, n: Any) -> Any:
     Args:
         x: float64, `(N,)`.
         begin: Place of the first one.
-        n: How many.
+        n: Count of these numbers.
     """
     total = pairwise_sum(x, begin, min(n, _BUFFER))
     for start in range(begin + _BUFFER, begin + n, _BUFFER):

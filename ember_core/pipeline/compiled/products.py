@@ -131,7 +131,7 @@ def exact_product(x: Any, row: Any, rows: Any, w: Any, out: Any, part: Any) -> N
     Args:
         x: Numbers on the grid, `(R, V)`, float64; the four rows from `row` on must be there.
         row: First of the rows.
-        rows: How many of them count, 1 to 4; of more than one, the others' sums are written too.
+        rows: Number of rows that count, 1 to 4; above 1, the others' sums are written too.
         w: Weights as `padded` gives them, `(V, N)`, float64.
         out: Sums, `(4, N)`, float64.
         part: Memory for the sums of one block of terms, `(4, N)`, float64.

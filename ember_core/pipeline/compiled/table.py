@@ -19,7 +19,8 @@ from ember_core.pipeline.visible_units import VisibleUnits
 from ember_core.pipeline.windows import ExponentialWindows, RowWindows
 
 from .clock import clock
-from .liquid import hold, liquid
+from .held import hold
+from .liquid import liquid
 from .rbm import rbm_score
 from .row_windows import row_windows
 from .scaler import feature_scaler

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ember_core.pipeline import PackedRows, Pipeline, PipelineConfig
 from ember_core.pipeline.compiled.table import HOLDS, STAGES
 from ember_core.pipeline.stage import State
-
 from tests.conftest import examples
 from tests.core.pipeline.compiled.bits import assert_same_bits
 
