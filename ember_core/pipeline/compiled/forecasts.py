@@ -70,14 +70,20 @@ def follow_average(
         departure: Output, departures that count, `(C,)`.
     """
     gain = _ONE - kept
-    for c in range(before.size):
-        value = z[r, c]
-        average = value if is_new else anchor[k, c]
-        before[c] = average
-        average = average + gain * (value - average)
-        departure[c] = value - average
-        slow[r, c] = average
-        anchor[k, c] = average
+    channels = before.size
+    if is_new:
+        for c in range(channels):
+            before[c] = z[r, c]
+    else:
+        for c in range(channels):
+            before[c] = anchor[k, c]
+    for c in range(channels):
+        departure[c] = before[c] + gain * (z[r, c] - before[c])
+    for c in range(channels):
+        anchor[k, c] = departure[c]
+    for c in range(channels):  # loops of few arrays become loops on vectors
+        slow[r, c] = departure[c]
+        departure[c] = z[r, c] - departure[c]
     if low.shape[1]:
         for c in range(before.size):
             departure[c] = smaller(larger(departure[c], low[r, c]), high[r, c])
