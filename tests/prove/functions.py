@@ -3,6 +3,8 @@
 A library's float64 functions differ in their last bits from machine to machine. Rounded to float32
 they agree unless a value lies within that difference of where the rounding tips. The proof compares
 all of them with functions of sums, products and quotients alone, and says how close they come.
+
+`--compiled` compares the functions of the compiled step with those of `ops` instead.
 """
 
 from __future__ import annotations
@@ -56,11 +58,32 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
 }
 
 
+def _compiled(name: str) -> Callable[[Any], Any]:
+    """Return a function of arrays that applies one of the compiled step's."""
+    from ember_core.pipeline.compiled import elementary as compiled
+
+    in_place: Any = {
+        "exp": compiled.exp_all,
+        "tanh": compiled.tanh_all,
+        "log": compiled.log_all,
+    }[name]
+
+    def apply(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        values = x.copy()
+        in_place(values, values.size)
+        return values
+
+    return apply
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Choose the functions, and how many of the numbers."""
     parser.add_argument("--functions", default=",".join(FUNCTIONS), help="comma-separated")
     parser.add_argument(
         "--every", type=int, default=1, help="take every n-th block of a million numbers"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="compare the compiled step's functions with ops'"
     )
 
 
@@ -77,6 +100,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for name in options.functions.split(","):
         log_progress(name)
         function = FUNCTIONS[name]
+        if options.compiled:
+            figures["values"][name] = _compare(name, options, figures)
+            continue
         values = close = 0
         for x in _blocks(function.signs, options.every, options.seed):
             with np.errstate(all="ignore"):
@@ -85,17 +111,39 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 is_close = (wide * (1.0 - _CLOSE)).astype(np.float32) != (
                     wide * (1.0 + _CLOSE)
                 ).astype(np.float32)
-            wrong = np.flatnonzero(got.view(np.uint32) != right.view(np.uint32))
             values, close = values + x.size, close + int(is_close.sum())
-            if wrong.size:
-                i = int(wrong[0])
-                raise Refuted(
-                    f"{name} of {x[i]!r} (bits {x.view(np.uint32)[i]:08x}) is {got[i]!r}. "
-                    f"Expected: {right[i]!r}. {wrong.size} of these {x.size} numbers differ.",
-                    figures,
-                )
+            _refute(name, x, got, right, figures)
         figures["values"][name], figures["close"][name] = values, close
     return figures
+
+
+def _compare(name: str, options: argparse.Namespace, figures: Mapping[str, Any]) -> int:
+    """Compare a function of the compiled step with that of `ops`; return the count of numbers."""
+    function, compiled, values = FUNCTIONS[name], _compiled(name), 0
+    for x in _blocks(function.signs, options.every, options.seed):
+        with np.errstate(all="ignore"):
+            right = function.exact(x)
+        _refute(name, x, compiled(x), right, figures)
+        values += x.size
+    return values
+
+
+def _refute(
+    name: str,
+    x: NDArray[np.float32],
+    got: NDArray[np.float32],
+    right: NDArray[np.float32],
+    figures: Mapping[str, Any],
+) -> None:
+    """Raise `Refuted` if results have other bits than the right ones."""
+    wrong = np.flatnonzero(got.view(np.uint32) != right.view(np.uint32))
+    if wrong.size:
+        i = int(wrong[0])
+        raise Refuted(
+            f"{name} of {x[i]!r} (bits {x.view(np.uint32)[i]:08x}) is {got[i]!r}. "
+            f"Expected: {right[i]!r}. {wrong.size} of these {x.size} numbers differ.",
+            figures,
+        )
 
 
 def _blocks(signs: tuple[int, ...], every: int, seed: int) -> Iterator[NDArray[np.float32]]:

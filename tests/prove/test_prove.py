@@ -56,16 +56,20 @@ def test_sample_of_the_simulation() -> None:
     assert result["schedules"] == 30
 
 
-def test_sample_of_the_functions() -> None:
-    result = prove("functions", "--every", "499")
+@pytest.mark.parametrize("words", [(), ("--compiled",)])
+def test_sample_of_the_functions(words: tuple[str, ...]) -> None:
+    result = prove("functions", "--every", "499", *words)
     assert all(values >= 2_000_000 for values in result["values"].values())
 
 
-def test_a_function_with_another_last_bit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_function_with_another_last_bit_is_seen(
+    monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
     exact = functions.FUNCTIONS["log"]
     wrong = exact._replace(exact=lambda x: np.nextafter(exact.exact(x), np.float32(np.inf)))
     monkeypatch.setitem(functions.FUNCTIONS, "log", wrong)
-    options = SimpleNamespace(functions="log", every=997, seed=1)
+    options = SimpleNamespace(functions="log", every=997, seed=1, compiled=compiled)
     with pytest.raises(Refuted, match=r"log of .* differ"):
         functions.run(options)
 

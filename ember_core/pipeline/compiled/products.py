@@ -27,7 +27,7 @@ cgutils: Any = untyped_cgutils
 TILE_ROWS = 4
 _WIDE = bool(llvm.get_host_cpu_features().get("avx512f"))
 _LANES = 8 if _WIDE else 4  # numbers of a vector
-_VECTORS = 4 if _WIDE else 2  # vectors of a row in a tile: the weights need registers too
+_VECTORS = 4 if _WIDE else 3  # vectors of a row in a tile: the weights need registers too
 _ALONE = 8  # vectors of a row alone: their sums do not wait for each other
 _PADDING = 8
 _DOUBLE, _WORD, _LANE = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
@@ -131,7 +131,7 @@ def exact_product(x: Any, row: Any, rows: Any, w: Any, out: Any, part: Any) -> N
     Args:
         x: Numbers on the grid, `(R, V)`, float64; the four rows from `row` on must be there.
         row: First of the rows.
-        rows: How many of them count, 1 to 4; of more than one, the others' sums are written too.
+        rows: Number of rows that count, 1 to 4; above 1, the others' sums are written too.
         w: Weights as `padded` gives them, `(V, N)`, float64.
         out: Sums, `(4, N)`, float64.
         part: Memory for the sums of one block of terms, `(4, N)`, float64.

@@ -32,7 +32,8 @@ from .decide import decide_rows
 from .decide_groups import decide_group_rows
 from .drift import drift
 from .gaps import gaps
-from .liquid import hold, liquid
+from .held import hold
+from .liquid import liquid
 from .normaliser import normalise
 from .rbm import rbm_score
 from .row_windows import row_windows

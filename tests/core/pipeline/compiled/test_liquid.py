@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import LiquidNetwork, Observation, PackedRows, zero_state
-from ember_core.pipeline.compiled.liquid import hold, liquid
+from ember_core.pipeline.compiled.held import hold
+from ember_core.pipeline.compiled.liquid import liquid
 from tests.conftest import examples
 from tests.core.pipeline.compiled.bits import assert_same_bits
 from tests.core.pipeline.compiled.histories import BATCHES, assert_same_history, batches

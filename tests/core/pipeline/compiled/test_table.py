@@ -1,4 +1,4 @@
-"""Pipelines with compiled stages have the bits of plain ones, for every entry of the table."""
+"""Pipelines of compiled stages have the bits of plain ones, for every entry of the table."""
 
 from __future__ import annotations
 
@@ -32,28 +32,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "many channels": {"channels": 19, "half_lives": (3.0,), "hidden": 11},
 }
 SHORT = {"warmup_score": 13, "warmup_alarm": 101, "quiet_rows": 5}
-COLUMNS = [
-    "rows",
-    "first",
-    "warming",
-    "elapsed",
-    "interval",
-    "scored",
-    "may_fire",
-    "learning",
-    "age",
-    "confidence",
-    "channel_severity",
-    "channel_hold",
-    "z",
-    "clock",
-    "due",
-    "basis",
-    "slow",
-    "raw",
-    "scaled",
-    "visible",
-]
+COLUMNS = (
+    *("rows", "first", "warming", "elapsed", "interval", "scored", "may_fire", "learning", "age"),
+    *("confidence", "channel_severity", "channel_hold", "z", "clock", "due", "basis", "slow"),
+    *("raw", "scaled", "visible"),
+)
 INTERVAL_US = 10_000_000
 
 
