@@ -27,6 +27,7 @@ _FRESHER = tuple(SLOW.get(place, -1) for place in range(SIGNALS))
 """Place of the signal of 5 rows beside each slow one; -1 beside the others."""
 _WIDE = ("level_rows", "level_least", "level_most")
 _NARROW = ("profiles", "day_size", "widening", "anchor_half_life")
+_FOLLOWED = Fields._fields[len(USUAL) :]
 _NO_AGE, _NO_BOUND = np.zeros(0, np.int32), np.zeros((0, 1), np.float32)
 
 
@@ -140,9 +141,11 @@ def channel_evidence(
         *(stage.transforms.kind, stage.transforms.width, stage.curves.tables),
     )
     model: Any = prepared(stage, sources, _parameters)
-    packed, learns = observation.packed, bool(observation.warming.any())
-    kept = USUAL[1:] if learns else USUAL
-    fields = Fields(*(_field(state[name], is_kept=name in kept) for name in Fields._fields))
+    packed, learns = observation.packed, np.count_nonzero(observation.warming) > 0
+    kept, level = (USUAL[1:], USUAL[:1]) if learns else (USUAL, ())
+    values = {name: contiguous(state[name], state[name].dtype) for name in kept}
+    new = {name: state[name].copy() for name in (*level, *_FOLLOWED)}
+    fields = Fields(**values, **new)
     rows, out = _rows(stage, x, observation), _outputs(x.shape)
     follow_evidence(packed.key, rows, fields, model, out)
 
@@ -160,14 +163,7 @@ def channel_evidence(
         stage.statistic_severities, usual, followed, out.signals[:, :SIGNALS]
     )
     # The very same arrays where nothing was learnt: nothing to write.
-    new = {name: state[name] for name in kept}
-    new |= {name: getattr(fields, name) for name in Fields._fields if name not in kept}
-    return new, out.without_season
-
-
-def _field(values: Any, *, is_kept: bool) -> Any:
-    """Return a field as the loops take it: itself, or a copy that they may change."""
-    return contiguous(values, values.dtype) if is_kept else np.array(values, order="C")
+    return new | {name: state[name] for name in kept}, out.without_season
 
 
 def _rows(stage: ChannelEvidence, x: Any, observation: Observation) -> Rows:

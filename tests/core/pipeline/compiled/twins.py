@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from ember_core.pipeline import Observation, PackedRows, PipelineConfig
 from ember_core.pipeline.compiled.table import STAGES
 from ember_core.pipeline.stage import Stage, State
+from tests.conftest import examples
 
-TWINS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+TWINS = settings(max_examples=examples(60), deadline=None)
 CHANNELS = st.sampled_from([1, 3, 5, 19])
 SIZES = st.one_of(
     st.integers(1, 7).map(lambda n: [n]),
@@ -29,10 +28,6 @@ MINUTE_US = 60_000_000
 HUGE = 1e30
 
 
-def packed_rows(sizes: list[int]) -> PackedRows:
-    return PackedRows(sizes)
-
-
 def values(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """Ordinary values, some of them missing, equal to others, or far out."""
     x = rng.normal(0.0, 2.0, shape)
@@ -42,7 +37,7 @@ def values(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return np.where((place > 0.90) & (place < 0.94), np.nan, x)
 
 
-def observation(rng: np.random.Generator, packed: PackedRows, n_groups: int = 2) -> Observation:
+def observation(rng: np.random.Generator, packed: PackedRows) -> Observation:
     """Columns that `Arrival` makes: ordinary steps, long gaps, rows at once, keys that learn."""
     n = packed.row_count
     config = PipelineConfig(("a", "b"))
