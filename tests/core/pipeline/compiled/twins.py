@@ -25,7 +25,7 @@ SIZES = st.one_of(
 SEEDS = st.integers(0, 2**31)
 START_US = 1_767_571_200_000_000
 MINUTE_US = 60_000_000
-HUGE = 1e30
+HUGE = (1e30, -1e30, 1e60)
 
 
 def values(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
@@ -33,8 +33,14 @@ def values(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     x = rng.normal(0.0, 2.0, shape)
     place = rng.random(shape)
     x = np.where(place < 0.1, np.round(x), x)
-    x = np.where(place > 0.98, rng.choice([HUGE, -HUGE, 0.0, 1e9, -1e9], shape), x)
+    x = np.where(place > 0.98, rng.choice([*HUGE, 0.0, 1e9, -1e9], shape), x)
     return np.where((place > 0.90) & (place < 0.94), np.nan, x)
+
+
+def as_float32(x: Any) -> Any:
+    """Values of float32; those beyond it are infinite."""
+    with np.errstate(over="ignore"):
+        return x.astype(np.float32)
 
 
 def observation(rng: np.random.Generator, packed: PackedRows) -> Observation:
