@@ -16,7 +16,7 @@ from .arrays import contiguous
 from .columns import KeyColumn, WeighedColumn
 from .compiler import compiled
 from .curves import severity_of
-from .following import Fields, Followed, Model, Rows, follow_channels
+from .following import Fields, Model, Outputs, Rows, follow_channels
 from .parameters import prepared
 
 _F = np.float32
@@ -26,33 +26,28 @@ _LN2 = float(np.log(2.0))
 _FRESHER = tuple(SLOW.get(place, -1) for place in range(SIGNALS))
 """Place of the signal of 5 rows beside each slow one; -1 beside the others."""
 _WIDE = ("level_rows", "level_least", "level_most")
-_NARROW = ("profiles", "day_size", "widening")
+_NARROW = ("profiles", "day_size", "widening", "anchor_half_life")
+_FOLLOWED = Fields._fields[len(USUAL) :]
 _NO_AGE, _NO_BOUND = np.zeros(0, np.int32), np.zeros((0, 1), np.float32)
 
 
 @compiled
-def judge_channels(
-    key: Any, age: Any, fields: Any, widening: Any, curves: Any, out: Any, judged: Any
-) -> None:
-    """Write the severity of the channels of rows.
+def judge_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> None:
+    """Write the severity of the channels of rows that have been followed.
 
     Args:
         key: Key of each row, `(R,)`, int64.
-        age: Place in `widening` of each row, `(R,)`; of no rows: nothing is widened.
-        fields: `Fields` of the keys.
-        widening: Factors of extremes by age, `(8, 9, C)`.
-        curves: Tables of severities, `(J, 65)`; the table of each statistic; the size up to which
-            it has its least severity; and that severity.
-        out: `Followed` of the rows.
-        judged: Severity and hold of the channels, `(R, C)` each, float32, written to.
+        rows: `Rows`.
+        fields: `Fields`.
+        model: `Model`.
+        out: `Outputs`, written to.
     """
-    tables, number, beginning, least = curves
-    channel_severity, channel_hold = judged
+    age, beginning, least = rows.age, model.beginning, model.least
     n_rows, n_channels = out.change.shape
     pairs = (SIGNALS + 1) * n_channels
     signals = out.signals.reshape((n_rows, pairs))
     extremes = fields.usual_extremes.reshape((fields.usual_unit.shape[0], pairs))
-    factors = widening.reshape((widening.shape[0], pairs))
+    factors = model.widening.reshape((model.widening.shape[0], pairs))
     ratios, severities = np.empty(pairs + n_channels, np.float32), np.empty_like(least)
     for row in range(n_rows):
         k = key[row]
@@ -71,7 +66,9 @@ def judge_channels(
         for j in range(pairs + n_channels):
             severities[j] = least[j]
             if abs(ratios[j]) > beginning[j]:  # few are: most curves begin flat
-                severities[j] = severity_of(tables, number[j], ratios[j], beginning[j], least[j])
+                severities[j] = severity_of(
+                    model.tables, model.table_of[j], ratios[j], beginning[j], least[j]
+                )
         for c in range(n_channels):
             largest = hold = severities[pairs + c]
             severity, spread = severities[pairs - n_channels + c], out.signals[row, SIGNALS, c]
@@ -88,32 +85,44 @@ def judge_channels(
                         severity = _NOTHING
                 hold = severity if severity > hold else hold
             is_judged = fields.usual_unit[k, c] > 0.0
-            channel_severity[row, c] = largest if is_judged else _NOTHING
-            channel_hold[row, c] = hold if is_judged else _NOTHING
+            out.severity[row, c] = largest if is_judged else _NOTHING
+            out.hold[row, c] = hold if is_judged else _NOTHING
+
+
+@compiled
+def follow_evidence(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> None:
+    """Follow and judge rows in their order; arguments as `judge_channels` has them.
+
+    The fields after `usual_run` are written to, and the level where a key learns it.
+    """
+    follow_channels(key, rows, fields, model, out)
+    judge_channels(key, rows, fields, model, out)
 
 
 def _parameters(stage: ChannelEvidence) -> tuple[Any, ...]:
-    """Return the parameters of both loops: `Model`, and the curves."""
-    arrays = {name: contiguous(getattr(stage, name), np.float64) for name in _WIDE}
-    arrays |= {name: contiguous(getattr(stage, name)) for name in _NARROW}
-    anchor_lives = contiguous(stage.anchor_half_life)
-    lives = np.concatenate([contiguous(stage.half_lives), np.maximum(anchor_lives, _ONE)])
+    """Return `Model` of a stage."""
+    wide = {name: contiguous(getattr(stage, name), np.float64) for name in _WIDE}
+    narrow = {name: contiguous(getattr(stage, name)) for name in _NARROW}
+    anchor_lives = np.maximum(narrow["anchor_half_life"], _ONE)
+    lives = np.concatenate([contiguous(stage.half_lives), anchor_lives])
     half_lives, places = np.unique(lives, return_inverse=True)
-    model = Model(
+    tables = tables_of(stage.n_channels)
+    least, beginning = stage.curves.beginnings(tables, SIGNALS * stage.n_channels)
+    return Model(
         kind=contiguous(stage.transforms.kind),
         width=contiguous(stage.transforms.width, np.float64),
-        scale_rate=_F(-_LN2 / stage.scale_half_life),
-        foretells=contiguous(stage.shared.T),
         half_lives=half_lives,
         of_average=places[:MEANS].copy(),
         of_anchor=places[MEANS:].copy(),
-        anchor_half_life=anchor_lives,
-        **arrays,
+        scale_rate=_F(-_LN2 / stage.scale_half_life),
+        foretells=np.array(stage.shared.T, order="C"),
+        tables=contiguous(stage.curves.tables),
+        table_of=np.array(tables),
+        beginning=beginning,
+        least=least,
+        **wide,
+        **narrow,
     )
-    tables = tables_of(stage.n_channels)
-    least, beginning = stage.curves.beginnings(tables, SIGNALS * stage.n_channels)
-    curves = contiguous(stage.curves.tables), np.array(tables), beginning, least
-    return model, curves
 
 
 def channel_evidence(
@@ -128,19 +137,19 @@ def channel_evidence(
         return stage.forward(state, x, observation)
     sources = (
         *(getattr(stage, name) for name in (*_WIDE, *_NARROW)),
-        *(stage.half_lives, stage.anchor_half_life, stage.shared),
+        *(stage.half_lives, stage.shared),
         *(stage.transforms.kind, stage.transforms.width, stage.curves.tables),
     )
-    model, curves = prepared(stage, sources, _parameters)
-    packed, learns = observation.packed, bool(observation.warming.any())
-    kept = USUAL[1:] if learns else USUAL
-    fields = Fields(*(_field(state[name], is_kept=name in kept) for name in Fields._fields))
-    rows, out = _rows(stage, x, observation), _columns(x.shape)
-    severity, hold = np.empty((2, *x.shape), np.float32)
-    follow_channels(packed.key, rows, fields, model, out)
-    judge_channels(packed.key, rows.age, fields, model.widening, curves, out, (severity, hold))
+    model: Any = prepared(stage, sources, _parameters)
+    packed, learns = observation.packed, np.count_nonzero(observation.warming) > 0
+    kept, level = (USUAL[1:], USUAL[:1]) if learns else (USUAL, ())
+    values = {name: contiguous(state[name], state[name].dtype) for name in kept}
+    new = {name: state[name].copy() for name in (*level, *_FOLLOWED)}
+    fields = Fields(**values, **new)
+    rows, out = _rows(stage, x, observation), _outputs(x.shape)
+    follow_evidence(packed.key, rows, fields, model, out)
 
-    observation.channel_severity, observation.channel_hold = severity, hold
+    observation.channel_severity, observation.channel_hold = out.severity, out.hold
     deviation = KeyColumn(fields.usual_unit, packed.key)
     shown = (getattr(out, name) for name in Usual.COLUMNS)
     observation.usual = Usual(stage.transforms, stage.lowest, deviation, *shown)
@@ -154,19 +163,15 @@ def channel_evidence(
         stage.statistic_severities, usual, followed, out.signals[:, :SIGNALS]
     )
     # The very same arrays where nothing was learnt: nothing to write.
-    new = {name: state[name] for name in kept}
-    new |= {name: getattr(fields, name) for name in Fields._fields if name not in kept}
-    return new, out.without_season
-
-
-def _field(values: Any, *, is_kept: bool) -> Any:
-    """Return a field as the loops take it: itself, or a copy that they may change."""
-    return contiguous(values, values.dtype) if is_kept else np.array(values, order="C")
+    return new | {name: state[name] for name in kept}, out.without_season
 
 
 def _rows(stage: ChannelEvidence, x: Any, observation: Observation) -> Rows:
     """Return the columns of rows as the loops take them."""
-    day, week = stage.calendar.bins(observation.time_us, stage.bin_seconds)
+    if len(stage.profiles) == len(stage.day_size) == 1:
+        day = week = np.zeros(len(x), np.int64)
+    else:
+        day, week = stage.calendar.bins(observation.time_us, stage.bin_seconds)
     counted, age = observation.counted or {}, observation.age
     bounds = (counted.get(side) for side in ("low", "high", "held_low", "held_high"))
     return Rows(
@@ -180,11 +185,20 @@ def _rows(stage: ChannelEvidence, x: Any, observation: Observation) -> Rows:
     )
 
 
-def _columns(shape: tuple[int, int]) -> Followed:
+def _outputs(shape: tuple[int, int]) -> Outputs:
     """Return columns to write to for rows of shape `(R, C)`."""
-    signals = np.empty((shape[0], SIGNALS + 1, shape[1]), np.float32)
-    narrow = np.empty((5, *shape), np.float32)
-    wide = np.empty((3, *shape))
-    change, equal_run, level, size, growth = narrow
-    unit, expected, without_season = wide
-    return Followed(signals, change, equal_run, unit, expected, level, size, growth, without_season)
+    severity, hold, change, equal_run, level, size, growth = np.empty((7, *shape), np.float32)
+    unit, expected, without_season = np.empty((3, *shape))
+    return Outputs(
+        severity=severity,
+        hold=hold,
+        signals=np.empty((shape[0], SIGNALS + 1, shape[1]), np.float32),
+        change=change,
+        equal_run=equal_run,
+        unit=unit,
+        expected=expected,
+        level=level,
+        size=size,
+        growth=growth,
+        without_season=without_season,
+    )

@@ -76,10 +76,7 @@ def follow_drift(key: Any, z: Any, elapsed: Any, fields: Any, rule: Any, out: An
 def drift(stage: Drift, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
     """Return rows without drift; arguments and result as `Drift.forward` has them."""
     usual = contiguous(state["drift_usual"])
-    new = {
-        name: np.array(state[name], order="C")
-        for name in ("drift_size", "drift_level", "drift_held")
-    }
+    new = {name: state[name].copy() for name in ("drift_size", "drift_level", "drift_held")}
     rule = (
         _F(-_LN2 / stage.half_life),
         _F(stage.longest_hold),

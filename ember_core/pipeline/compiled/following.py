@@ -105,6 +105,10 @@ class Model(NamedTuple):
         anchor_half_life: Half-life of the anchor of each channel, `(C,)`; 0: there is none.
         scale_rate: Logarithm of the share that the scale keeps in a usual interval.
         foretells: Share of a channel's departure that others show with it, `(from, of)`.
+        tables: Severity of every statistic at each point of the grid, `(J, 65)`.
+        table_of: Table of each statistic, `(10 C,)`: of the signals, the spread and the runs.
+        beginning: Size up to which a statistic has its least severity, `(10 C,)`.
+        least: Its least severity.
     """
 
     kind: Any
@@ -121,12 +125,18 @@ class Model(NamedTuple):
     anchor_half_life: Any
     scale_rate: Any
     foretells: Any
+    tables: Any
+    table_of: Any
+    beginning: Any
+    least: Any
 
 
-class Followed(NamedTuple):
+class Outputs(NamedTuple):
     """Columns that are written to, `(R, C)`, or `(R, 9, C)`.
 
     Attributes:
+        severity: Severity of each channel.
+        hold: Severity of what still goes on in it.
         signals: The signals, and the spread after them.
         change: Change of the departure from row to row.
         equal_run: Values that were equal to the one before.
@@ -138,6 +148,8 @@ class Followed(NamedTuple):
         without_season: Values less the seasonal ones, float64.
     """
 
+    severity: Any
+    hold: Any
     signals: Any
     change: Any
     equal_run: Any
@@ -202,7 +214,7 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
         rows: `Rows`.
         fields: `Fields`, written to.
         model: `Model`.
-        out: `Followed`, written to.
+        out: `Outputs`, written to.
     """
     _, n_channels, rank = fields.usual_loadings.shape
     weights = np.empty(MEANS, np.float32)
@@ -324,8 +336,9 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
         for c in range(n_channels):
             foretold[c] = given[0] * model.foretells[0, c]
         for i in range(1, n_channels):
+            given_by = given[i]
             for c in range(n_channels):
-                foretold[c] += given[i] * model.foretells[i, c]
+                foretold[c] += given_by * model.foretells[i, c]
         for c in range(n_channels):
             own = departures[c] - foretold[c]
             out.signals[row, OWN, c] = own if counts[c] > _ZERO else _ZERO

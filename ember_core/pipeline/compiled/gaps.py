@@ -46,7 +46,7 @@ def follow_gaps(key: Any, z: Any, elapsed: Any, fields: Any, max_gap: Any, out: 
 
 def gaps(stage: GapFiller, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
     """Fill the gaps of rows; arguments and result as `GapFiller.forward` has them."""
-    new = {name: np.array(state[name], order="C") for name in ("carried", "age")}
+    new = {name: state[name].copy() for name in ("carried", "age")}
     max_gap = np.inf if observation.config is None else observation.config.max_gap
     z, elapsed = contiguous(x), contiguous(observation.elapsed)
     observation.z = out = np.empty_like(z)

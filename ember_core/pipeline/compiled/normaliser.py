@@ -17,6 +17,7 @@ from .parameters import prepared
 
 _FIELDS = ("norm_mean", "norm_var", "norm_low", "norm_high", "norm_count")
 _PRIORS = ("prior_rows", "mean_rows", "least", "most")
+_NO_MOMENTS = (*(np.empty((0, 1)) for _ in range(4)), np.empty((0, 1), np.int32))
 _TINY, _TINY_SHARE = 1e-9, 1e-3  # of a channel that never moved
 
 
@@ -104,14 +105,15 @@ def normalise(
     stage: Normaliser, state: State, x: Any, observation: Observation
 ) -> tuple[State, Any]:
     """Normalise rows; arguments and result as `Normaliser.forward` has them."""
-    packed, learns = observation.packed, bool(observation.warming.any())
+    packed, learns = observation.packed, np.count_nonzero(observation.warming) > 0
     priors = prepared(stage, tuple(getattr(stage, name) for name in _PRIORS), _priors)
     if learns:
-        fields = {name: np.array(state[name], order="C") for name in _FIELDS}
+        fields = {name: state[name].copy() for name in _FIELDS}
     else:
         fields = {name: contiguous(state[name], state[name].dtype) for name in _FIELDS}
-    shape = x.shape if learns else (0, x.shape[1])
-    moments = tuple(np.empty(shape, field.dtype) for field in fields.values())
+    moments = _NO_MOMENTS
+    if learns:
+        moments = tuple(np.empty(x.shape, field.dtype) for field in fields.values())
     values, warming = contiguous(x, np.float64), contiguous(observation.warming, np.bool_)
     out = np.empty(x.shape, np.float32)
     current, clip = tuple(fields.values()), float(stage.clip)

@@ -289,7 +289,9 @@ class ChannelEvidence(FollowedChannels):
         """
         if learnt_residual is not None:
             start = {name: state[name] for name in ("usual_level", "channel_rows")}
-            learned = packed.scan(self._learn_level, start, learnt_residual, size, warming)
+            learned = packed.scan(
+                self._learn_level, start, learnt_residual, residual, size, warming
+            )
             level, learns = learned["usual_level"], warming
         else:
             level, learns = packed.expand(state["usual_level"]), None
@@ -306,12 +308,17 @@ class ChannelEvidence(FollowedChannels):
             new_state = self.advance(packed, followed, z, x, elapsed, *columns, learns)
         return new_state | {"usual_level": level}
 
-    def _learn_level(self, state: State, residual: Any, size: Any, warming: Any) -> State:
-        """Learn the level of keys that warm up from one row each, `(B, C)`."""
+    def _learn_level(
+        self, state: State, learnt_residual: Any, residual: Any, size: Any, warming: Any
+    ) -> State:
+        """Learn the level of keys that warm up from one row each, `(B, C)`.
+
+        Rows are counted as `advance` counts them: a value too far out for float32 is none.
+        """
         level, rows = state["usual_level"], state["channel_rows"]
-        learns = warming[:, None] & ops.isfinite(residual)
+        learns = warming[:, None] & ops.isfinite(learnt_residual)
         value_count = ops.astype(rows + 1.0, "float64") + ops.astype(self.level_rows, "float64")
-        level = level + ops.where(learns, (residual - level) / value_count, 0.0)
+        level = level + ops.where(learns, (learnt_residual - level) / value_count, 0.0)
         present = ops.isfinite(ops.astype(residual - level, "float32") / size)
         return {"usual_level": level, "channel_rows": rows + ops.astype(present, "float32")}
 

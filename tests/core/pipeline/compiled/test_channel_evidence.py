@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +20,12 @@ from tests.core.pipeline.compiled.twins import (
     SIZES,
     TWINS,
     assert_same,
+    assert_same_fields,
     assert_twins,
     observation,
     values,
 )
+from tests.core.pipeline.evidence.fleet import DAY_ROWS, DAYS, model, rows, times
 
 COLUMNS = ("channel_severity", "channel_hold")
 
@@ -120,3 +124,28 @@ def test_the_bits_are_those_of_the_plain_stage(
             _explained(plain, twin, x, rng.permutation(packed.row_count)[:5])
             _explained(plain, twin, x, slice(None))
         state = state | fields
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_trained_pipeline_decides_the_same(is_known: bool) -> None:
+    """Rows with faults, of a key with its scales and of one that learns them, batch by batch."""
+    first, count = DAYS * DAY_ROWS, 900
+    x, time_us = rows(1, first, count), times(first, count)
+    x[150:, 3] += 30.0
+    x[400:480, 0] = x[400, 0]
+    x[520:560] = np.nan
+    found = model()
+    state = {name: value[1:2] for name, value in found.key_state.items()}
+    twin = copy.deepcopy(found.pipeline)
+    twin.use_compiled()
+    runs = []
+    for pipeline in (found.pipeline, twin):
+        current, parts = state if is_known else dict(found.new_state), []
+        for part in (slice(0, 1), slice(1, 300), slice(300, 301), slice(301, count)):
+            out = pipeline.forward(x[part], time_us[part], current)
+            current = out.pop("state")
+            parts.append(out)
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        runs.append(columns | current)
+    assert (runs[0]["trigger"] > 0).any()
+    assert_same_fields(runs[1], runs[0])

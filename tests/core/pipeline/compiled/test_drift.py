@@ -13,6 +13,7 @@ from tests.core.pipeline.compiled.twins import (
     SEEDS,
     SIZES,
     TWINS,
+    as_float32,
     assert_twins,
     observation,
     values,
@@ -35,6 +36,6 @@ def test_the_bits_are_those_of_the_plain_stage(
         "drift_held": rng.choice([0.0, 3.0, 8.0], packed.key_count).astype(np.float32),
     }
     for _ in range(2):
-        z = (scale * values(rng, (packed.row_count, c))).astype(np.float32)
+        z = as_float32(scale * values(rng, (packed.row_count, c)))
         fields, _ = assert_twins(stage, state, z, observation(rng, packed))
         state = state | fields

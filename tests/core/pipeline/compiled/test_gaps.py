@@ -14,6 +14,7 @@ from tests.core.pipeline.compiled.twins import (
     SEEDS,
     SIZES,
     TWINS,
+    as_float32,
     assert_twins,
     observation,
     values,
@@ -39,5 +40,5 @@ def test_the_bits_are_those_of_the_plain_stage(
         plain = observation(rng, packed)
         if not has_config:
             plain.config = None
-        fields, _ = assert_twins(stage, state, x.astype(np.float32), plain, ("z",))
+        fields, _ = assert_twins(stage, state, as_float32(x), plain, ("z",))
         state = state | fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,3 +73,17 @@ def test_single_rows_have_the_bits_of_a_batch(whole: tuple[int, Any]) -> None:
 def test_cuts_anywhere_change_nothing(whole: tuple[int, Any], cuts: set[int]) -> None:
     key, expected = whole
     assert _run(key, sorted(cuts)) == expected
+
+
+def test_a_value_beyond_float32_counts_alike_in_every_batch() -> None:
+    """A new key learns its level of the rows that its anchor counts."""
+    x, at = rows(1, NEXT, 13), times(NEXT, 13)
+    x[2, 3] = 1e60
+    states = []
+    for cuts in ([], range(1, 13)):
+        state = dict(model().new_state)
+        for begin, end in pairwise([0, *cuts, 13]):
+            with np.errstate(over="ignore"):  # its departure is infinite, and counts as missing
+                state = model().pipeline.forward(x[begin:end], at[begin:end], state)["state"]
+        states.append({name: value.tobytes() for name, value in state.items()})
+    assert states[0] == states[1]
