@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ember_core.pipeline.clock import Clock
+from ember_core.pipeline.explain import Explainer
 from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.liquid import LiquidNetwork
 from ember_core.pipeline.motor import MotorNeuron
@@ -23,6 +24,7 @@ from ember_core.pipeline.windows import ExponentialWindows, RowWindows
 from .clock import clock
 from .decide import decide_rows
 from .decide_groups import decide_group_rows
+from .explain import attribute
 from .liquid import hold, liquid
 from .rbm import rbm_score
 from .row_windows import row_windows
@@ -45,6 +47,9 @@ STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
 
 HOLDS: Final[Mapping[type[Stage], Callable[..., Any]]] = {LiquidNetwork: hold}
 """Compiled forms of `LiquidNetwork.held`, by the class of the network."""
+
+EXPLANATIONS: Final[Mapping[type[Stage], Callable[..., Any]]] = {Explainer: attribute}
+"""Compiled forms of `Explainer.attribute`, by the class of the explainer."""
 
 CompiledDecision = Callable[..., Decision]
 """Function of tail, joint evidence and motor neuron, of their state, and of the score, the
