@@ -263,8 +263,7 @@ class Trigger(_Body, frozen=True, kw_only=True):
     """Only on triggers of hard limits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Event of the engine: one message for an alert topic."""
 
     kind: Literal["anomaly", "trigger"]
@@ -315,8 +314,18 @@ def event_id(topic: str, key: bytes, time_us: int, row_seq: int, kind: str) -> s
     Returns:
         32 hex digits. Fields are length-prefixed: ("a", b"bc") and ("ab", b"c") differ.
     """
-    fields = topic.encode(), key, b"%d" % time_us, b"%d" % row_seq, kind.encode()
-    return hashlib.blake2b(_prefixed(fields), digest_size=16).hexdigest()
+    time, count = b"%d" % time_us, b"%d" % row_seq
+    parts = (
+        *(_named(topic), length_prefix(len(key)), key),
+        *(length_prefix(len(time)), time, length_prefix(len(count)), count, _named(kind)),
+    )
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _named(name: str) -> bytes:
+    """Return the name of a topic or kind behind its length."""
+    return _prefixed([name.encode()])
 
 
 def _prefixed(fields: Sequence[bytes]) -> bytes:
@@ -347,6 +356,11 @@ def encode_body(body: Anomaly | Trigger) -> bytes:
     widened first. A value that is not finite is written as `null`.
     """
     return _encoder.encode(body)
+
+
+def encode_part(part: Any) -> bytes:
+    """Encode a part of an event body, as `encode_body` does: for a `msgspec.Raw` in its place."""
+    return _encoder.encode(part)
 
 
 def cloudevent_headers(event: Event, source: str) -> list[tuple[str, bytes]]:

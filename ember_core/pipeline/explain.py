@@ -17,7 +17,7 @@ _TILE_ROWS = 64
 processor's cache."""
 
 
-class _Part(NamedTuple):
+class ChannelUnits(NamedTuple):
     """Channels with as many visible units each, stacked: `(S, ...)`."""
 
     channels: list[int]
@@ -38,14 +38,18 @@ class Explainer(Stage):
     Args:
         channel_of_visible: Channel index of each visible unit, length `V`; -1 for none (clock).
         n_channels: Number of channels `C`.
+
+    Attributes:
+        frozen: The RBM's frozen weights, once they are prepared.
+        parts: Units and weights of the channels, replaced as a whole.
     """
 
     def __init__(self, channel_of_visible: list[int], n_channels: int) -> None:
         super().__init__()
         self.n_channels = n_channels
         self.channel_of_visible = list(channel_of_visible)
-        self._parts: list[_Part] = []
-        self._rbm: Any = None
+        self.parts: tuple[ChannelUnits, ...] = ()
+        self.frozen: Any = None
 
     def prepare(self, rbm: Any) -> None:
         """Freeze the weights of a Gaussian RBM; again after they change."""
@@ -53,8 +57,7 @@ class Explainer(Stage):
         owner = np.asarray(self.channel_of_visible)
         weights = ops.to_numpy(rbm.weights.data).astype(np.float64)
         sigma = ops.to_numpy(rbm.sigma).astype(np.float64)[:, None]
-        self._rbm = frozen
-        self._parts = []
+        self.frozen, parts = frozen, []
         of_channel = [np.flatnonzero(owner == channel) for channel in range(self.n_channels)]
         for size in sorted({units.size for units in of_channel} - {0}):
             channels = [c for c, units in enumerate(of_channel) if units.size == size]
@@ -67,8 +70,8 @@ class Explainer(Stage):
                     (weights * sigma)[units].transpose(0, 2, 1),
                 )
             )
-            self._parts.append(
-                _Part(
+            parts.append(
+                ChannelUnits(
                     channels,
                     columns,
                     ops.exact_weight(to_hidden),
@@ -77,6 +80,7 @@ class Explainer(Stage):
                     ops.reshape(ops.take(frozen.precision, columns), (-1, 1, size)),
                 )
             )
+        self.parts = tuple(parts)
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, Any]:
         """Return the shares `(R, C)` of the channels in rows of visible units `(R, V)`.
@@ -103,10 +107,10 @@ class Explainer(Stage):
 
     def _attribute(self, visible: Any) -> Any:
         """Return the shares of the channels in the free energy of some rows."""
-        drive = self._rbm.drive(visible)
+        drive = self.frozen.drive(visible)
         energy = sum_of_softplus(drive)
         gains = [0.0 * energy] * self.n_channels  # a channel without units keeps 0
-        for part in self._parts:
+        for part in self.parts:
             values = ops.take(visible, part.columns, 1)
             values = ops.reshape(values, (len(values), len(part.channels), -1))
             values = ops.ascontiguous(ops.transpose(values, (1, 0, 2)))

@@ -169,10 +169,11 @@ class Pipeline(Module):
             ImportError: If Numba is not installed.
         """
         # Imports Numba, which a bundle's reader may not have.
-        from .compiled.table import DECISIONS, HOLDS, STAGES
+        from .compiled.table import DECISIONS, EXPLANATIONS, HOLDS, STAGES
 
         forms = {name: STAGES.get(type(stage)) for name, stage in self.stages.items() if on}
         forms["held"] = HOLDS.get(type(self.liquid)) if on else None
+        forms["explain"] = EXPLANATIONS.get(type(self.explainer)) if on else None
         self._compiled = {name: form for name, form in forms.items() if form is not None}
         self._compiled_decision = DECISIONS.get(type(self.motor)) if on else None
 
@@ -486,7 +487,8 @@ class Pipeline(Module):
         """
         if not self.rbm_score.prepared:
             self.freeze()
-        return self.explainer.attribute(visible)
+        form = self._compiled.get("explain")
+        return self.explainer.attribute(visible) if form is None else form(self.explainer, visible)
 
 
 def _is_foreign(x: Any) -> bool:

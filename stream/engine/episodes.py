@@ -9,6 +9,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from ember_core.pipeline import Decision, FleetModel, Pipeline, tail_probability
 from stream.engine.state.given_up import SENT, UNSENT, given_up
@@ -141,7 +142,7 @@ class Episodes:
         """
         i = limit.row
         event_row = self._event_row(batch.keys, int(rows.row[i]), int(rows.time_us[i]))
-        event = self.events.limit_trigger(replace(event_row, rules=limit.rules), limit)
+        event = self.events.limit_trigger(structs.replace(event_row, rules=limit.rules), limit)
         batch.events.append(PlacedEvent(int(rows.line[i]), _LIMIT, event))
 
     def _emit_planned(self, batch: StepBatch, row: int) -> None:
@@ -158,7 +159,7 @@ class Episodes:
         self._emit_idle_until(batch, row, due.line)
         if fields["firing"][row] and not fields["stale"][row]:
             event_row = self._event_row(batch.keys, row, due.time_us)
-            event_row = replace(event_row, rules=due.names)
+            event_row = structs.replace(event_row, rules=due.names)
             event = self._open_episode(batch.keys, row, event_row, resolved=True, reason="planned")
             batch.events.append(PlacedEvent(due.line, _ROW, event))
         fields["firing"][row], fields["episode_rows"][row] = 0, 0
@@ -232,7 +233,7 @@ class Episodes:
             _remember_peak(fields, row, explanation)
         if not is_told:
             return
-        event_row = replace(event_row, severity=float(scored.alarm[k]))
+        event_row = structs.replace(event_row, severity=float(scored.alarm[k]))
         if decision.fires[k]:
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
             if scored.rules is not None:

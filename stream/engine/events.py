@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isnan
 from typing import Any, Literal
 
@@ -18,16 +17,17 @@ from stream.records import (
     Event,
     LimitReached,
     ModelRef,
-    TopChannel,
     Trigger,
     Window,
     encode_body,
+    encode_part,
     event_id,
     fingerprint,
     rfc3339,
 )
 
 from .event_identity import fingerprint_of
+from .event_text import ChannelText, number_text
 from .explanation import SHOWN, Explanation, explain_channels
 from .hard_limits import LimitChange
 
@@ -41,8 +41,7 @@ _PUBLISHED = {
 }
 
 
-@dataclass
-class EventRow:
+class EventRow(msgspec.Struct):
     """Fields of an event that come from its row."""
 
     topic: str
@@ -70,9 +69,11 @@ class EventBuilder:
 
     def __init__(self, model: FleetModel) -> None:
         self._pipeline = model.pipeline
-        self._ref = ModelRef(name=model.name, version=model.version, sha256=model.sha256)
+        ref = ModelRef(name=model.name, version=model.version, sha256=model.sha256)
+        self._ref = msgspec.Raw(encode_part(ref))
         config = model.pipeline.config
         self.channels = self._channels = config.channels
+        self._text = ChannelText(config.channels)
         if config.windows == "exponential":
             self._size = round(2 * max(config.half_lives))
             self._strides = [round(h) for h in config.half_lives]
@@ -236,12 +237,12 @@ class EventBuilder:
         value = None if isnan(change.value) else change.value
         bound = None if isnan(change.bound) else change.bound
         if change.is_open:
-            summary = f"{_number(change.value)}, {side} its limit {_number(change.bound)}"
+            summary = f"{number_text(change.value)}, {side} its limit {number_text(change.bound)}"
             reason = "limit"
         elif bound is None:
             summary, reason = "has no such limit any more", "limit_removed"
         else:
-            summary, reason = f"{_number(change.value)}, within its limit again", "within_limit"
+            summary, reason = f"{number_text(change.value)}, within its limit again", "within_limit"
         body = Trigger(
             status="firing" if change.is_open else "resolved",
             labels=labels,
@@ -329,18 +330,7 @@ class EventBuilder:
     def _annotations(
         self, key: str, row: EventRow, explanation: Explanation, summary: str
     ) -> dict[str, str]:
-        parts = [
-            f"{self._channels[c]} {v:.4g} (expected {e:.4g}, {100 * s:.0f} %)"
-            if not isnan(v + e)
-            else f"{self._channels[c]} {_number(v)} (expected {_number(e)}, {100 * s:.0f} %)"
-            for c, s, v, e in zip(
-                explanation.channel[:3],
-                explanation.share[:3],
-                explanation.value[:3],
-                explanation.expected[:3],
-                strict=True,
-            )
-        ]
+        parts = self._text.of(explanation).parts
         first = f": {parts[0]}" if parts else ""
         return {
             "summary": f"{key} {summary}{first}",
@@ -361,39 +351,6 @@ class EventBuilder:
                 size=self._size,
                 stride=self._strides,
             ),
-            "top_channels": self._top_channels(explanation),
+            "top_channels": self._text.of(explanation).top_channels,
             "model": self._ref,
         }
-
-    def _top_channels(self, explanation: Explanation) -> list[TopChannel]:
-        names = self._channels
-        return [
-            # By position, in the order of the fields: twice as fast as by name.
-            TopChannel(
-                names[c],
-                None if isnan(v) else v,
-                None if isnan(e) else e,
-                s,
-                "above" if isnan(v) or v >= e else "below",
-                low,
-                high,
-            )
-            for c, s, v, e, low, high in zip(
-                explanation.channel,
-                explanation.share,
-                explanation.value,
-                explanation.expected,
-                *_usual_range(explanation),
-                strict=True,
-            )
-        ]
-
-
-def _usual_range(explanation: Explanation) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Return the ends of the channels' usual ranges, unset where they are unknown."""
-    unset = [msgspec.UNSET] * len(explanation.channel)
-    return explanation.low or unset, explanation.high or unset
-
-
-def _number(x: float) -> str:
-    return "missing" if isnan(x) else f"{x:.4g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +32,7 @@ class Explanation:
         low: Lower end of the usual range; empty where it is unknown.
         high: Its upper end.
         evidence: Evidence that a page rests on.
+        text: Texts of events about it, once one is made; see `event_text`.
     """
 
     channel: list[int]
@@ -41,6 +42,7 @@ class Explanation:
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     evidence: Evidence | None = None
+    text: Any = field(default=None, repr=False, compare=False)
 
 
 def explain_channels(
@@ -73,7 +75,7 @@ def explain_channels(
     columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
     spoken = _evidence(channels, observation, index, severities, lead, decision.raised[decided])
     rows = zip(order.tolist(), *columns, strict=True)
-    return [replace(Explanation(*row), evidence=e) for row, e in zip(rows, spoken, strict=True)]
+    return [Explanation(*row, evidence) for row, evidence in zip(rows, spoken, strict=True)]
 
 
 def channel_shares(

@@ -22,7 +22,7 @@ _ZERO, _ONE = _F(0.0), _F(1.0)
 
 
 @inlined
-def _sum_of_softplus(drive: Any, factors: Any, part: Any) -> Any:
+def sum_of_softplus(drive: Any, factors: Any, part: Any) -> Any:
     """Return the sum of softplus of a row, `(N,)`; `factors` and `part` are memory."""
     n = drive.size
     for j in range(n):
@@ -98,7 +98,7 @@ def score_rows(
         for q in range(count):
             for j in range(hidden):
                 drive[j] = _F(sums[q, j]) + hidden_bias[j]
-            hidden_energy = _sum_of_softplus(drive, factors, part)
+            hidden_energy = sum_of_softplus(drive, factors, part)
             row = visible[start + q]
             energy = _visible_energy(row, gaussian, visible_bias, precision, part)
             score[start + q] = _F(energy - hidden_energy)

@@ -13,6 +13,7 @@ from ember_core.pipeline.arrival import Arrival
 from ember_core.pipeline.clock import Clock
 from ember_core.pipeline.drift import Drift
 from ember_core.pipeline.evidence import ChannelEvidence
+from ember_core.pipeline.explain import Explainer
 from ember_core.pipeline.gaps import GapFiller
 from ember_core.pipeline.group_motor import GroupMotor
 from ember_core.pipeline.liquid import LiquidNetwork
@@ -31,6 +32,7 @@ from .clock import clock
 from .decide import decide_rows
 from .decide_groups import decide_group_rows
 from .drift import drift
+from .explain import attribute
 from .gaps import gaps
 from .held import hold
 from .liquid import liquid
@@ -61,6 +63,9 @@ STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
 
 HOLDS: Final[Mapping[type[Stage], Callable[..., Any]]] = {LiquidNetwork: hold}
 """Compiled forms of `LiquidNetwork.held`, by the class of the network."""
+
+EXPLANATIONS: Final[Mapping[type[Stage], Callable[..., Any]]] = {Explainer: attribute}
+"""Compiled forms of `Explainer.attribute`, by the class of the explainer."""
 
 CompiledDecision = Callable[..., Decision]
 """Function of tail, joint evidence and motor neuron, of their state, and of the score, the
