@@ -14,7 +14,7 @@ from benchmarks.fleet import INTERVAL_US, Fleet
 from benchmarks.frame import log_progress
 from benchmarks.wire_formats import FORMATS, Format
 from ember_core.pipeline import FleetModel
-from stream.codecs import make_codec
+from stream.codecs import load_compiled_reader, make_codec
 from stream.engine import Engine, SliceOffsets, WindowSpec
 
 _BATCH: Final = 4096
@@ -33,6 +33,7 @@ def measure(model: FleetModel, fleet: Fleet, seconds: float) -> dict[str, Any]:
         By format, messages and samples (values of a channel) a second, and rows scored; and the
         ratios of the samples to those of JSON with a row in a message.
     """
+    load_compiled_reader()  # as a worker has it after its first tenth of a second
     figures = {}
     for name, wire_format in FORMATS.items():
         log_progress(name)

@@ -23,6 +23,7 @@ from ._key import KeyExpression as KeyExpression
 from ._make import CODECS as CODECS
 from ._make import contested as contested
 from ._make import make_codec as make_codec
+from ._reader import load_compiled_reader as load_compiled_reader
 from ._registry import RegistryUnavailable as RegistryUnavailable
 from ._rekeyed import RekeyedCodec as RekeyedCodec
 from ._rekeyed import rekeyed_json as rekeyed_json

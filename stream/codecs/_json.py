@@ -16,8 +16,10 @@ from stream.records import MAX_ABS_VALUE, Decoded, Message, Rejected
 from ._base import JSON_ERRORS, Reading, check_size
 from ._channels import SeriesIndex
 from ._depth import MAX_DEPTH, too_deep
-from ._json_columns import Columns, Group, merged
+from ._json_columns import Columns, merged
+from ._json_group import TypedGroup
 from ._json_layout import Layout
+from ._json_templates import Templates
 from ._json_text import parse_json
 from ._key import KeyExpression, Path
 from ._records import RecordReader, channel_names
@@ -77,21 +79,26 @@ class JsonCodec(SampleCodec):
         names = channel_names(channels, fields or {})
         self._layouts = [] if records else _layouts(names, time, key.paths, values)
         self._preferred = self._layouts[0] if self._layouts else None
+        self._templates = Templates(time, key.paths, reading.max_message_bytes)
 
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """Decode the messages of one slice; see `Codec.decode`."""
         raws = [message.value for message in messages]
         rejected: list[Rejected] = []
-        groups: list[Group] = []
         singles = self._new_rows()
-        for start in range(0, len(raws), _CHUNK):
-            chunk = raws[start : start + _CHUNK]
+        groups, rest = self._templates.read(raws)
+        typed: list[TypedGroup] = []
+        for start in range(0, len(rest), _CHUNK):
+            indices = rest[start : start + _CHUNK]
+            chunk = [raws[index] for index in indices]
             records = self._decode_together(chunk)
             if records is None:
-                self._decode_singly(start, messages, chunk, groups, singles, rejected)
+                self._decode_singly(indices, messages, chunk, typed, singles, rejected)
             else:
                 assert self._preferred is not None
-                _append(groups, self._preferred, start, records)
+                _append(typed, self._preferred, indices, records)
+        self._templates.learn(raws, typed, len(rest))
+        groups += typed
         columns = Columns(messages, groups, self._channels)
         columns.check_values(self._reading.numbers, self._no_channels())
         columns.choose_keys(self._key, self._reading)
@@ -159,17 +166,17 @@ class JsonCodec(SampleCodec):
 
     def _decode_singly(
         self,
-        start: int,
+        indices: Sequence[int],
         messages: Sequence[Message],
         raws: list[bytes | None],
-        groups: list[Group],
+        groups: list[TypedGroup],
         singles: Rows,
         rejected: list[Rejected],
     ) -> None:
-        """Decode messages one by one, from `start` on."""
+        """Decode messages one by one."""
         counts: Counter[Layout] = Counter()
-        typed: dict[Layout, Group] = {}
-        for i, raw in enumerate(raws, start):
+        typed: dict[Layout, TypedGroup] = {}
+        for i, raw in zip(indices, raws, strict=True):
             try:
                 value = check_size(raw, self._reading)
                 decoded = self._decode_one(value)
@@ -180,10 +187,9 @@ class JsonCodec(SampleCodec):
                 rejected.append(Rejected(i, refused.reason, refused.detail))
                 continue
             layout, record = decoded
-            group = typed.setdefault(layout, Group(layout, [], []))
-            indices = group.indices
-            assert isinstance(indices, list)
-            indices.append(i)
+            group = typed.setdefault(layout, TypedGroup(layout, [], []))
+            assert isinstance(group.indices, list)
+            group.indices.append(i)
             group.records.append(record)
             counts[layout] += 1
         groups += typed.values()
@@ -240,16 +246,22 @@ def _shape(value: Any) -> Hashable:
     return kind, value
 
 
-def _append(groups: list[Group], layout: Layout, start: int, records: list[Any]) -> None:
-    """Add records of neighbouring messages; to the last group, where they follow those."""
+def _append(
+    groups: list[TypedGroup], layout: Layout, indices: Sequence[int], records: list[Any]
+) -> None:
+    """Add records that were decoded at once; to the last group, where they follow those."""
     last = groups[-1] if groups else None
-    if last is not None and last.is_whole and last.layout is layout:
-        indices = last.indices
-        if indices[0] + len(indices) == start:
-            last.records.extend(records)
-            groups[-1] = Group(layout, range(indices[0], start + len(records)), last.records)
-            return
-    groups.append(Group(layout, range(start, start + len(records)), records))
+    if (
+        last is not None
+        and last.layout is layout
+        and isinstance(last.indices, range)
+        and isinstance(indices, range)
+        and last.indices.stop == indices.start
+    ):
+        last.records.extend(records)
+        last.indices = range(last.indices.start, indices.stop)
+        return
+    groups.append(TypedGroup(layout, indices, records))
 
 
 def _layouts(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ember_core.data.cells import NumberReader, TimeReader
 from stream.records import (
@@ -22,24 +22,11 @@ from stream.records import (
 
 from ._base import Reading, check_key
 from ._cells import NAN, out_of_range
-from ._json_layout import Layout
-from ._key import KeyExpression
+from ._json_group import Group
+from ._key import KeyExpression, Path
 from ._refused import Refused
 from ._samples import kafka_time
 from ._time import to_micros
-
-
-class Group(NamedTuple):
-    """Records of one shape, and the messages they came in."""
-
-    layout: Layout
-    indices: range | list[int]
-    records: list[Any]
-
-    @property
-    def is_whole(self) -> bool:
-        """True for neighbouring messages, decoded at once."""
-        return isinstance(self.indices, range)
 
 
 class Columns:
@@ -58,14 +45,14 @@ class Columns:
         self, messages: Sequence[Message], groups: Sequence[Group], channels: Sequence[str]
     ) -> None:
         self._groups, self._channels = groups, channels
-        if len(groups) == 1 and groups[0].is_whole and len(groups[0].records) == len(messages):
+        if len(groups) == 1 and groups[0].is_whole and len(groups[0].indices) == len(messages):
             # The usual slice has one shape, and is taken without copies.
-            self._values = groups[0].layout.matrix(groups[0].records)
+            self._values = groups[0].matrix()
             self._owner = np.arange(len(messages), dtype=np.int32)
             self._messages = messages
         else:
             indices = [index for group in groups for index in group.indices]
-            tables = [group.layout.matrix(group.records) for group in groups]
+            tables = [group.matrix() for group in groups]
             self._values = np.concatenate([np.empty((0, len(channels))), *tables])
             self._owner = np.array(indices, dtype=np.int32)
             self._messages = [messages[index] for index in indices]
@@ -107,17 +94,11 @@ class Columns:
         else:
             self._keys = [None] * len(self._messages)
         if None in self._keys:
-            row = -1
+            row = 0
             for group in self._groups:
-                for record in group.records:
-                    row += 1
-                    if self._keys[row] is not None or row in self._bad:
-                        continue
-                    resolve = partial(group.layout.resolve, record)
-                    try:
-                        self._keys[row] = key.choose(self._messages[row].key, resolve)
-                    except Refused as refused:
-                        self._bad[row] = refused
+                end = row + len(group.indices)
+                self._take_keys(key, group, row, end)
+                row = end
         present = cast("list[bytes]", self._keys)
         if None in self._keys:
             present = [key for key in self._keys if key is not None]
@@ -131,10 +112,37 @@ class Columns:
             except Refused as refused:
                 self._bad.setdefault(row, refused)
 
+    def _take_keys(self, key: KeyExpression, group: Group, begin: int, end: int) -> None:
+        """Take the missing keys of a group from its records, rows from `begin` to `end`."""
+        rows = [
+            row for row in range(begin, end) if self._keys[row] is None and row not in self._bad
+        ]
+        if not rows:
+            return
+        fields = {path: group.field(path) for path in key.paths}
+        lone_field = fields[key.lone_path] if key.lone_path is not None else None
+        for row in rows:
+            record = row - begin
+            if lone_field is not None:
+                text = lone_field[record]
+                if type(text) is str and text and text.isascii():
+                    self._keys[row] = text.encode()
+                    continue
+            try:
+                self._keys[row] = key.choose(
+                    self._messages[row].key, partial(_value, fields, record)
+                )
+            except Refused as refused:
+                self._bad[row] = refused
+
     def read_times(self, reader: TimeReader, path: str) -> None:
         """Convert the event times of the records."""
-        columns = [group.layout.times(group.records) for group in self._groups]
-        times = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+        columns = [group.times() for group in self._groups]
+        if len(columns) == 1 and isinstance(columns[0], np.ndarray) and reader.reads_numbers:
+            self._time_us, bad = to_micros(columns[0], reader, path)
+            if not bad:
+                return
+        times = [time for column in columns for time in _listed(column)]
         self._time_us, bad = to_micros(times, reader, path)
         for row, refused in bad.items():
             self._bad.setdefault(row, refused)
@@ -171,6 +179,16 @@ class Columns:
             keys = [keys[row] for row in rows]
             owner, time_us, values = owner[rows], time_us[rows], values[rows]
         return Decoded(cast("list[bytes]", keys), time_us, values, owner, rejected, bad_values=lost)
+
+
+def _value(fields: Mapping[Path, Sequence[Any]], record: int, path: Path) -> Any:
+    """Return the value of a record at a path."""
+    return fields[path][record]
+
+
+def _listed(times: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:
+    """Return times as Python's objects, which refusals show."""
+    return times.tolist() if isinstance(times, np.ndarray) else times
 
 
 def merged(typed: Decoded, others: Decoded) -> Decoded:

@@ -70,6 +70,12 @@ class KeyExpression:
         """Paths of the fields that the expression reads."""
         return [part for part in self._parts if isinstance(part, tuple)]
 
+    @property
+    def lone_path(self) -> Path | None:
+        """The path of an expression that is nothing else; None for another."""
+        part = self._parts[0] if len(self._parts) == 1 else None
+        return part if isinstance(part, tuple) else None
+
     def choose(self, kafka_key: bytes | None, resolve: Callable[[Path], Any]) -> bytes:
         """Return the stream key of one record.
 

@@ -19,12 +19,15 @@ _READERS: dict[TimeUnit, TimeReader] = {}
 
 
 def to_micros(
-    times: Sequence[Any], unit: TimeUnit | TimeReader, where: str | Callable[[int], str]
+    times: Sequence[Any] | NDArray[Any],
+    unit: TimeUnit | TimeReader,
+    where: str | Callable[[int], str],
 ) -> tuple[NDArray[np.int64], dict[int, Refused]]:
     """Convert a column of event times.
 
     Args:
-        times: `(n,)` ints, floats, texts or datetimes, as decoded; None is a missing time.
+        times: `(n,)` ints, floats, texts or datetimes, as decoded; None is a missing time. An array
+            only for a reader of numbers.
         unit: Unit of the numbers, or a reader with format and zone; see `ember_core.data.cells`.
         where: Path of the field, for refusals; or a function of the index in `times`.
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stream.codecs import CODECS
+from stream.codecs import CODECS, load_compiled_reader
 from stream.records import TIME_MAX_US, TIME_MIN_US, Reason
 from tests.contract.test_codecs import (
     AVRO_SCHEMA,
@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         Refuted: At the first that does not end as it should.
     """
     figures: dict[str, Any] = {}
+    load_compiled_reader()  # so that JSON is read by templates where it can be
     names = [name for name in CODECS if find_spec(NEEDS.get(name, "json"))]
     each = -(-options.inputs // len(names))
     targets: list[tuple[str, Callable[[], Target], int]] = [

@@ -47,6 +47,11 @@ class TimeReader:
         self.day_first = day_first
         self._numeric = unit != "iso8601" and not format
 
+    @property
+    def reads_numbers(self) -> bool:
+        """True where numbers are times by themselves, so that `column` takes an array of them."""
+        return self._numeric
+
     def read(self, value: Any) -> int:
         """Return the microseconds since the epoch of one time.
 
@@ -58,7 +63,9 @@ class TimeReader:
             raise bad[0]
         return int(out[0])
 
-    def column(self, values: Sequence[Any]) -> tuple[NDArray[np.int64], dict[int, Unreadable]]:
+    def column(
+        self, values: Sequence[Any] | NDArray[Any]
+    ) -> tuple[NDArray[np.int64], dict[int, Unreadable]]:
         """Return the microseconds since the epoch of `n` times.
 
         Args:
