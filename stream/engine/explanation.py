@@ -74,8 +74,8 @@ def explain_channels(
     usual = (observation.usual.values(index, sizes) for sizes in (0.0, -_RANGE, _RANGE))
     columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
     spoken = _evidence(channels, observation, index, severities, lead, decision.raised[decided])
-    rows = zip(order.tolist(), *columns, strict=True)
-    return [Explanation(*row, evidence) for row, evidence in zip(rows, spoken, strict=True)]
+    rows: Any = zip(order.tolist(), *columns, spoken, strict=True)
+    return [Explanation(*row) for row in rows]
 
 
 def channel_shares(

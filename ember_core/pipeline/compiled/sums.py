@@ -64,7 +64,7 @@ def _sum_of_few(x: Any, begin: Any, n: Any) -> Any:
     whole = n - n % _LANES
     total = x.dtype.type(-0.0)
     if whole:
-        total = _sum_of_lanes(x, begin, whole)
+        total = _sum_of_lanes(x, begin, whole)  # type: ignore[call-arg]
     for i in range(begin + whole, begin + n):
         total += x[i]
     return total
