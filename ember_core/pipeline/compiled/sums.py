@@ -17,7 +17,8 @@ _WORD, _LANE = ir.IntType(64), ir.IntType(32)
 def _lanes(typing: Any, x: Any, begin: Any, n: Any) -> Any:
     """Return signature and code of the sum of `n` numbers, a multiple of 8.
 
-    Every eighth number goes into one of eight sums; these are added by pairs. LLVM does not see a vector in eight sums; on one it takes a third of the time.
+    Every eighth number goes into one of eight sums; these are added by pairs. LLVM does not see a
+    vector in eight sums; on one it takes a third of the time.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
