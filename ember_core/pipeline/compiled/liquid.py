@@ -92,22 +92,22 @@ def follow_liquid(
     wide_basis = np.zeros((TILE_ROWS, hidden + n_in + 1))
     h = np.zeros(TILE_ROWS * hidden, _F)
     content, decay = np.zeros_like(h), np.zeros_like(h)
-    before, departure = np.empty(channels, _F), np.empty(channels, _F)
+    previous, departure = np.empty(channels, _F), np.empty(channels, _F)
     passed = np.zeros(TILE_ROWS, _F)
-    kept, waited = np.empty(_AHEAD, _F), np.empty(_AHEAD, _F)
-    start = known = base = 0
+    shares, log_waits = np.empty(_AHEAD, _F), np.empty(_AHEAD, _F)
+    start = end_ahead = base = 0
     while start < key.size:
         end = end_of_group(key, start)
-        if end > known:
-            known = start + look_ahead(start, elapsed, fading, kept, waited)
+        if end > end_ahead:
+            end_ahead = start + look_ahead(start, elapsed, fading, shares, log_waits)
             base = start
         group = end - start
         for q in range(group):
             r = start + q
             k = key[r]
-            share, wait = kept[r - base], waited[r - base]
-            follow_average(r, k, z, first[r], share, low, high, anchor, before, slow, departure)
-            take_due(r, k, rows, horizons, pending, before, due)
+            share, wait = shares[r - base], log_waits[r - base]
+            follow_average(r, k, z, first[r], share, low, high, anchor, previous, slow, departure)
+            take_due(r, k, rows, horizons, pending, previous, due)
             if residual_horizons.size:
                 write_residuals(r, z, wait, due, growth, residual_horizons, features, offset)
             for c in range(n_in):
