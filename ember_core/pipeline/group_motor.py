@@ -22,9 +22,9 @@ from .stage import Role, Stage, State, StateField
 
 ACCEPTED_ROWS = 24
 """Rows for which a group is raised, at the least, before it is accepted."""
-_LN2 = float(np.log(2.0))
 NEVER = -1e9
 """Effective severity of a group that is left out."""
+LN2 = float(np.log(2.0))
 
 
 class GroupFiring(NamedTuple):
@@ -154,7 +154,7 @@ class GroupMotor(Stage):
 
     def decay(self, elapsed: Any) -> Any:
         """Return the share of habituation that is left after usual intervals, `(B,)`, float32."""
-        return ops.exact_exp(elapsed * (-_LN2 / self.habituation_half_life))
+        return ops.exact_exp(elapsed * (-LN2 / self.habituation_half_life))
 
     def forward(self, state: State, x: Any, observation: Observation) -> tuple[State, GroupFiring]:
         """Decide one row per key by the severities of its groups.

@@ -82,6 +82,7 @@ class Pipeline(Module):
         self.config = config
         self.channels = self.drift = self.joint = None
         self._compiled: Mapping[str, Any] = {}
+        self._compiled_decision: Any = None
         stages = service_stages(config)
         self._names = tuple(stages)
         for name, stage in stages.items():
@@ -167,10 +168,12 @@ class Pipeline(Module):
         Raises:
             ImportError: If Numba is not installed.
         """
-        from .compiled.table import STAGES  # imports Numba, which a bundle's reader may not have
+        # Imports Numba, which a bundle's reader may not have.
+        from .compiled.table import DECISIONS, STAGES
 
         forms = {name: STAGES.get(type(stage)) for name, stage in self.stages.items() if on}
         self._compiled = {name: form for name, form in forms.items() if form is not None}
+        self._compiled_decision = DECISIONS.get(type(self.motor)) if on else None
 
     def observe(
         self,
@@ -229,7 +232,12 @@ class Pipeline(Module):
         """
         if not self.rbm_score.prepared:
             self.freeze()
-        _, score = self.rbm_score.forward({}, visible, Observation(PackedRows([len(visible)])))
+        observation = Observation(PackedRows([len(visible)]))
+        form = self._compiled.get("rbm_score")
+        if form is None:
+            _, score = self.rbm_score.forward({}, visible, observation)
+        else:
+            _, score = form(self.rbm_score, {}, visible, observation)
         return score
 
     def decide(
@@ -262,6 +270,11 @@ class Pipeline(Module):
             confidence=confidence,
             shift=shift,
         )
+        if self._compiled_decision is not None:
+            compiled: Decision = self._compiled_decision(
+                self.tail, self.joint, self.motor, state, score, channels, observation
+            )
+            return compiled
         if isinstance(self.motor, GroupMotor):
             assert channels is not None
             assert self.joint is not None

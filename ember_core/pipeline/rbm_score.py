@@ -17,7 +17,7 @@ _WEIGHT_LIMIT = 8.0
 # rows; these take 64 MiB where there are 256 hidden units.
 _TILE_ROWS = 256
 _DEVICE_ROWS = 65_536
-_HALVINGS = 6  # 2^6 factors a product, each at most 2
+HALVINGS = 6  # 2^6 factors a product, each at most 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,12 @@ class RBMScore(Stage):
         """True while the weights of an RBM are ready."""
         return self._frozen is not None
 
+    @property
+    def frozen(self) -> FrozenRBM:
+        """The weights that are ready; there must be some."""
+        assert self._frozen is not None
+        return self._frozen
+
     def prepare(self, rbm: RBM | None) -> None:
         """Freeze an RBM's weights, anew after they have changed; drop them without an RBM."""
         self._frozen = None if rbm is None else freeze_rbm(rbm)
@@ -121,8 +127,7 @@ class RBMScore(Stage):
 
         Arguments as `Stage.forward` has them.
         """
-        assert self._frozen is not None
-        return {}, ops.astype(self._frozen.free_energy(x), "float32")
+        return {}, ops.astype(self.frozen.free_energy(x), "float32")
 
 
 def sum_of_softplus(x: Array) -> Array:
@@ -132,7 +137,7 @@ def sum_of_softplus(x: Array) -> Array:
     a product that float32 holds, and need one logarithm.
     """
     factors = ops.exact_exp(-ops.abs(x)) + 1.0
-    for _ in range(_HALVINGS):
+    for _ in range(HALVINGS):
         half = factors.shape[-1] // 2
         if not half:
             break

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from stream.errors import UserError
+from stream.settings import DEFAULT_FILE, Settings
+
 from .options import ClusterArgs, ClusterOptions
 
 
@@ -26,7 +31,27 @@ def console(
         cluster: Kafka cluster.
     """
     settings = cluster.settings(console={"host": host, "port": port, "hours": hours})
+    _require_stream(settings, cluster.config)
     # Imported late: a mistake in the settings should not wait for the imports of the process.
     from stream.console.serve import serve
 
     serve(settings)
+
+
+def _require_stream(settings: Settings, config: Path | None) -> None:
+    """Refuse to wait for the defaults, where nothing names a stream.
+
+    Raises:
+        UserError: If there is no settings file, and neither topics nor brokers are given.
+    """
+    is_named = (
+        "topics" in settings.input.model_fields_set
+        or "bootstrap_servers" in settings.kafka.model_fields_set
+    )
+    if config is None and not DEFAULT_FILE.exists() and not is_named:
+        raise UserError(
+            f"The console has no stream to show. Expected {DEFAULT_FILE} in the current folder, "
+            "--config, or EMBER_INPUT__TOPICS. Received: none of them. Start it beside the "
+            "settings of the workers, or see it at work with `ember demo`.",
+            exit_code=2,
+        )

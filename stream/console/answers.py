@@ -65,7 +65,10 @@ class KeysAnswer(msgspec.Struct):
 
 
 class FleetAnswer(msgspec.Struct):
-    """Heat map; `cells` is base64 of a byte for each key and column, key by key."""
+    """Heat map; `cells` is base64 of a byte for each key and column, key by key.
+
+    `row_seconds` is the usual time between two rows of a key.
+    """
 
     begin_us: int
     step_us: int
@@ -73,6 +76,7 @@ class FleetAnswer(msgspec.Struct):
     total: int
     keys: list[str]
     firing: list[int]
+    row_seconds: float | None
     cells: str
 
 
@@ -89,7 +93,10 @@ class ChannelShare(msgspec.Struct):
 
 
 class EpisodeAnswer(msgspec.Struct, tag_field="kind", tag="trigger"):
-    """An episode: a trigger that fires or has fired."""
+    """An episode: a trigger that fires or has fired.
+
+    `row_seconds` is the usual time between two rows of its key.
+    """
 
     id: str
     key: str
@@ -98,6 +105,7 @@ class EpisodeAnswer(msgspec.Struct, tag_field="kind", tag="trigger"):
     ends_us: int | None
     severity: float
     peak: float
+    row_seconds: float | None
     threshold: float
     channels: list[ChannelShare]
     reason: str
@@ -152,13 +160,14 @@ class IncidentAnswer(msgspec.Struct, tag_field="kind", tag="incident"):
 
 
 class KeyAnswer(msgspec.Struct):
-    """One key."""
+    """One key; `row_seconds` is the usual time between two of its rows."""
 
     key: str
     channels: list[str]
     first_us: int
     last_us: int
     rows: int
+    row_seconds: float | None
     firing: bool
     episodes: list[EpisodeAnswer]
     documents: list[Any]
@@ -293,7 +302,7 @@ class NetworkAnswer(msgspec.Struct):
     """Wiring of the liquid network, from the inputs to the motor neurons.
 
     `severity_unit` is `day` where severity 2 means once in 100 days, and `row` where it means one
-    row in 100.
+    row in 100. `row_seconds` is the usual time between two rows of a key in the model's history.
     """
 
     layers: list[Layer]
@@ -302,6 +311,7 @@ class NetworkAnswer(msgspec.Struct):
     model: str
     sha256: str
     severity_unit: str
+    row_seconds: float | None
 
 
 class ActivationsAnswer(msgspec.Struct):

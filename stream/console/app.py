@@ -28,6 +28,7 @@ from .openapi import openapi
 
 STATIC: Final = Path(__file__).parent / "static"
 _PAGES: Final = ("/", "/keys", "/keys/{key:path}", "/incidents", "/what-if", "/network", "/health")
+_NO_PAGES: Final = ("/api/", "/static/")
 
 
 def endpoints() -> tuple[Endpoint, ...]:
@@ -95,12 +96,16 @@ async def _alive(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _page(request: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+async def _page(request: Request, status: int = 200) -> Response:
+    return FileResponse(STATIC / "index.html", status, headers={"Cache-Control": "no-cache"})
 
 
 async def _refused(request: Request, error: Exception) -> Response:
+    """Answer a request without an endpoint: a browser gets the page, which says so itself."""
     assert isinstance(error, HTTPException)
+    is_page = "text/html" in request.headers.get("accept", "")
+    if error.status_code == 404 and is_page and not request.url.path.startswith(_NO_PAGES):
+        return await _page(request, 404)
     sentences = {404: "There is nothing here.", 405: "This method cannot be used here."}
     text = sentences.get(error.status_code, f"{error.detail}.")
     return as_json(ErrorAnswer(text), error.status_code)

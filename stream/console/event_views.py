@@ -10,6 +10,7 @@ import msgspec
 from stream.control import Document
 from stream.correlation.body import IncidentBody
 from stream.event_times import parse_time
+from stream.keys import key_of
 
 from . import answers
 from .numbers import rounded
@@ -83,6 +84,7 @@ def episode_answer(store: Store, episode: Episode) -> answers.EpisodeAnswer:
         ends_us=episode.ends_us,
         severity=rounded(episode.severity),
         peak=rounded(episode.peak),
+        row_seconds=_row_seconds(store, episode.key),
         threshold=_number_of(first, "threshold") or 0.0,
         channels=[_share(channel) for channel in first.get("top_channels") or []],
         reason=str(first.get("reason") or ""),
@@ -95,6 +97,11 @@ def episode_answer(store: Store, episode: Episode) -> answers.EpisodeAnswer:
         feedback=_maybe(documents.feedback(episode)),
         silenced=_maybe(documents.silence(episode)),
     )
+
+
+def _row_seconds(store: Store, text: str) -> float | None:
+    number = store.table.find(key_of(text))
+    return None if number is None else store.table.row_seconds(number)
 
 
 def incident_answer(incident: IncidentBody) -> answers.IncidentAnswer:

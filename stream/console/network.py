@@ -48,6 +48,7 @@ def network(call: Call) -> answers.NetworkAnswer:
         model=f"{model.name} {model.version}",
         sha256=model.sha256,
         severity_unit="row" if model.pipeline.config.evidence == "joint" else "day",
+        row_seconds=_row_seconds(model),
     )
 
 
@@ -78,6 +79,12 @@ def activations(call: Call) -> answers.ActivationsAnswer:
         activations=dict(zip(names, basis, strict=True)),
         forecast=dict(zip(replayed.channels, forecast, strict=True)),
     )
+
+
+def _row_seconds(model: FleetModel) -> float | None:
+    """Return the usual time between two rows of a key in the history; None without calibration."""
+    calibration = model.report.get("calibration")
+    return float(calibration["interval_seconds"]) if calibration else None
 
 
 def _input_names(model: FleetModel) -> list[str]:

@@ -49,6 +49,7 @@ def keys(call: Call) -> answers.KeysAnswer:
         return views.keys_answer(
             store,
             pattern=query.pattern,
+            key=query.key,
             channel=query.channel,
             firing=None if not query.firing else query.firing == "1",
             sort=query.sort,

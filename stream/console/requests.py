@@ -24,6 +24,8 @@ class KeysQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Filter, order and page of keys."""
 
     pattern: Pattern = "*"
+    key: Annotated[str, Meta(max_length=8_192)] = ""
+    """Text of one key; empty: all keys."""
     channel: Pattern = ""
     firing: Literal["", "0", "1"] = ""
     sort: Literal["severity", "key", "evidence", "last"] = "severity"

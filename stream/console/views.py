@@ -88,14 +88,19 @@ def keys_answer(
     store: Store,
     *,
     pattern: str,
+    key: str,
     channel: str,
     firing: bool | None,
     sort: KeySort,
     offset: int,
     limit: int,
 ) -> answers.KeysAnswer:
-    """Return a page of keys."""
-    numbers = sorted_keys(store, chosen_keys(store, pattern, channel, firing), sort)
+    """Return a page of keys; with the text of a key, that key alone, if it is among them."""
+    chosen = chosen_keys(store, pattern, channel, firing)
+    if key:
+        number = store.table.find(key_of(key))
+        chosen = chosen[chosen == (-1 if number is None else number)]
+    numbers = sorted_keys(store, chosen, sort)
     table, worst, fires = store.table, store.scores.worst(), firing_flags(store)
     rows = [
         answers.KeyRow(
@@ -146,6 +151,7 @@ def fleet_answer(
         total=len(numbers),
         keys=[store.table.texts[n] for n in page.tolist()],
         firing=firing_flags(store)[page].astype(int).tolist(),
+        row_seconds=_row_interval_us(store) / 1e6 or None,
         cells=base64.b64encode(np.ascontiguousarray(cells).tobytes()).decode(),
     )
 
@@ -175,6 +181,7 @@ def key_answer(store: Store, text: str) -> answers.KeyAnswer:
         first_us=int(table.first_us[number]),
         last_us=int(table.last_us[number]),
         rows=int(table.rows[number]),
+        row_seconds=table.row_seconds(number),
         firing=bool(firing_flags(store)[number]),
         episodes=[episode_answer(store, episode) for episode in store.episodes.of_key(text)],
         documents=[document_answer(document) for document in store.documents.of_key(text)],

@@ -32,10 +32,17 @@ def what_if(call: Call) -> answers.WhatIfAnswer:
         raise UserError("This console has no input topic to replay.")
     with console.store.locked() as store:
         control = store.documents.control
+    keys = _keys(call, query)
+    if query.budget is None and query.evidence is None and not query.rules and not query.without:
+        raise RefusedError(
+            "There is nothing to try. Expected a budget, evidence, a rule, or documents to do "
+            "without. Received: none of them. Choose a change.",
+            400,
+        )
     task = WhatIfTask(
         settings=console.settings,
         changed=_changed(console.settings, query),
-        keys=_keys(call, query),
+        keys=keys,
         since_ms=console.now_us() // 1000 - round(query.hours * _HOUR_MS),
         control=control,
         changed_control=_with_rules(control, query),

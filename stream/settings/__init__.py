@@ -24,6 +24,7 @@ from ._input import InputSection as InputSection
 from ._input import WindowSection as WindowSection
 from ._kafka import KafkaSection as KafkaSection
 from ._learning import LearnSection as LearnSection
+from ._load import DEFAULT_FILE as DEFAULT_FILE
 from ._load import Settings as Settings
 from ._load import colours_wanted as colours_wanted
 from ._load import env_name as env_name

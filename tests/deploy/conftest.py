@@ -6,7 +6,10 @@ import shutil
 
 import pytest
 
+from tests.broker.conftest import _kafka, kafka
 from tests.conftest import lacking
+
+__all__ = ["_kafka", "kafka"]
 
 
 def program(*names: str) -> str:

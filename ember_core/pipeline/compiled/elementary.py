@@ -38,6 +38,7 @@ _BIAS, _FRACTION_BITS = 1023, 52
 _FRACTION = (1 << _FRACTION_BITS) - 1
 _HALF_BITS = 1022 << _FRACTION_BITS  # of 0.5
 _SMALLEST_NORMAL, _RAISE, _RAISED_BY = 2.0**-1022, 2.0**54, 54
+_FEW, _BUFFER = 128, 8192  # numbers that NumPy adds in one loop, and that it converts at a time
 _ROUND_HALF, _ROUND_MASK = 1 << (DROPPED_BITS - 1), -(1 << DROPPED_BITS)
 
 
@@ -192,23 +193,13 @@ def on_grid(x: Any) -> Any:
 
 
 @compiled
-def wide_sum(x: Any, begin: Any, n: Any) -> Any:
-    """Return the sum of `n` numbers from a place on in NumPy's order, as `ops.wide_sum` has it.
-
-    Args:
-        x: float64, `(N,)`.
-        begin: Place of the first one.
-        n: How many.
-    """
+def _sum_of_few(x: Any, begin: Any, n: Any) -> Any:
+    """Return the sum of up to 128 numbers in NumPy's order."""
     if n < 8:
         total = -0.0
         for i in range(begin, begin + n):
             total += x[i]
         return total
-    if n > 128:
-        half = n // 2
-        half -= half % 8
-        return wide_sum(x, begin, half) + wide_sum(x, begin + half, n - half)
     a, b, c, d = x[begin], x[begin + 1], x[begin + 2], x[begin + 3]
     e, f, g, h = x[begin + 4], x[begin + 5], x[begin + 6], x[begin + 7]
     whole = n - n % 8
@@ -224,4 +215,51 @@ def wide_sum(x: Any, begin: Any, n: Any) -> Any:
     total = ((a + b) + (c + d)) + ((e + f) + (g + h))
     for i in range(begin + whole, begin + n):
         total += x[i]
+    return total
+
+
+@compiled
+def _sum_of_pairs(x: Any, begin: Any, n: Any) -> Any:
+    """Return the sum of up to 8,192 numbers in NumPy's order: halves of halves.
+
+    Numba cannot keep the machine code of a function that calls itself. The tree of halves is
+    walked with two stacks instead: sizes of right halves, 0 while in one, and sums of left halves.
+    """
+    a = b = c = d = e = f = g = 0
+    sum_a = sum_b = sum_c = sum_d = sum_e = sum_f = sum_g = 0.0
+    depth = 0
+    while True:
+        while n > _FEW:
+            half = n // 2
+            half -= half % 8
+            a, b, c, d, e, f, g = n - half, a, b, c, d, e, f
+            n = half
+            depth += 1
+        total = _sum_of_few(x, begin, n)
+        begin += n
+        while depth > 0 and a == 0:
+            total = sum_a + total
+            sum_a, sum_b, sum_c, sum_d, sum_e, sum_f = sum_b, sum_c, sum_d, sum_e, sum_f, sum_g
+            a, b, c, d, e, f = b, c, d, e, f, g
+            depth -= 1
+        if depth == 0:
+            return total
+        sum_b, sum_c, sum_d, sum_e, sum_f, sum_g = sum_a, sum_b, sum_c, sum_d, sum_e, sum_f
+        sum_a, n, a = total, a, 0
+
+
+@compiled
+def wide_sum(x: Any, begin: Any, n: Any) -> Any:
+    """Return the sum of `n` numbers from a place on in NumPy's order, as `ops.wide_sum` has it.
+
+    Args:
+        x: float64, `(N,)`.
+        begin: Place of the first one.
+        n: How many.
+    """
+    if n <= _FEW:
+        return _sum_of_few(x, begin, n)
+    total = _sum_of_pairs(x, begin, min(n, _BUFFER))
+    for start in range(begin + _BUFFER, begin + n, _BUFFER):
+        total += _sum_of_pairs(x, start, min(begin + n - start, _BUFFER))
     return total

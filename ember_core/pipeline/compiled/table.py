@@ -13,15 +13,21 @@ from ember_core.pipeline.arrival import Arrival
 from ember_core.pipeline.drift import Drift
 from ember_core.pipeline.evidence import ChannelEvidence
 from ember_core.pipeline.gaps import GapFiller
+from ember_core.pipeline.group_motor import GroupMotor
+from ember_core.pipeline.motor import MotorNeuron
 from ember_core.pipeline.normaliser import Normaliser
-from ember_core.pipeline.observation import Observation
+from ember_core.pipeline.observation import Decision, Observation
+from ember_core.pipeline.rbm_score import RBMScore
 from ember_core.pipeline.stage import Stage, State
 
 from .arrival import arrival
 from .channel_evidence import channel_evidence
+from .decide import decide_rows
+from .decide_groups import decide_group_rows
 from .drift import drift
 from .gaps import gaps
 from .normaliser import normalise
+from .rbm import rbm_score
 
 CompiledStage = Callable[[Any, State, Any, Observation], tuple[State, Any]]
 """Function of a stage, its state, its input and the observation, as `Stage.forward`."""
@@ -32,4 +38,15 @@ STAGES: Final[Mapping[type[Stage], CompiledStage]] = {
     Drift: drift,
     GapFiller: gaps,
     Normaliser: normalise,
+    RBMScore: rbm_score,
 }
+
+CompiledDecision = Callable[..., Decision]
+"""Function of tail, joint evidence and motor neuron, of their state, and of the score, the
+`ChannelRows` and the observation of rows; without channel evidence, two of them are None."""
+
+DECISIONS: Final[Mapping[type[Stage], CompiledDecision]] = {
+    MotorNeuron: decide_rows,
+    GroupMotor: decide_group_rows,
+}
+"""Compiled forms of `Pipeline.decide`, by the class of the motor neuron."""

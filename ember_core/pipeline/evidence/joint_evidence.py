@@ -18,8 +18,10 @@ SCORES: Final = 2
 """Joint scores: the free energy, and the sum of the sizes of the features."""
 USUAL: Final = ("joint_mid", "joint_size", "joint_extreme")
 """Fields with the usual values of a key."""
-_FAR = 2.0
-_LN2 = float(np.log(2.0))
+FAR: Final = 2.0
+"""Deviations of a log score from its anchor that the anchor follows at most."""
+SMALLEST_EXTREME: Final = 1e-3
+LN2: Final = float(np.log(2.0))
 
 
 class JointEvidence(Stage):
@@ -86,10 +88,10 @@ class JointEvidence(Stage):
         size = usual["joint_size"]
         is_known = size > 0
         distance = (log_scores - usual["joint_mid"]) / ops.where(is_known, size, 1.0)
-        gain = 1.0 - ops.exact_exp(-_LN2 / self.half_life * elapsed)[:, None]
+        gain = 1.0 - ops.exact_exp(-LN2 / self.half_life * elapsed)[:, None]
         slow = {"joint_anchor": state["joint_anchor"]}
         sums = slow_sums(packed, _change, slow, {}, distance, is_known, gain)
-        extreme = ops.maximum(usual["joint_extreme"], 1e-3)
+        extreme = ops.maximum(usual["joint_extreme"], SMALLEST_EXTREME)
         excess = ops.maximum(sums.pop("distance"), 0.0)
         return {**sums, **usual, "statistic": ops.where(is_known, excess / extreme, 0.0)}
 
@@ -99,7 +101,7 @@ def _change(
 ) -> tuple[State, State]:
     """Return what rows add to the anchor, by that before them."""
     distance = distance - before["joint_anchor"]
-    step = gain * ops.clip(distance, -_FAR, _FAR)
+    step = gain * ops.clip(distance, -FAR, FAR)
     return {"joint_anchor": ops.where(is_known, step, 0.0)}, {"distance": distance}
 
 

@@ -64,7 +64,7 @@ function peakOf(episode) {
   const peak = episode.peak ?? episode.severity;
   // A key that fell silent fires without a severity.
   if (!peak || peak < 1) return h("span", {}, episode.reason || "");
-  return h("span", { title: `Severity ${numberText(peak)}` }, `At its peak ${rarity(peak, state.severitySeconds(null))}`);
+  return h("span", { title: `Severity ${numberText(peak)}` }, `At its peak ${rarity(peak, state.severitySeconds(episode.row_seconds ?? null))}`);
 }
 
 /**
@@ -75,8 +75,8 @@ function peakOf(episode) {
 export function reasonOf(episode) {
   const summary = String(episode.summary ?? "");
   const rest = summary.startsWith(episode.key) ? summary.slice(episode.key.length) : summary;
-  // After the key and a space stands a verb; after a colon perhaps a channel, whose name is kept.
-  if (/^ \w/.test(rest)) return rest.charAt(1).toUpperCase() + rest.slice(2);
+  // After the key and a space stands a verb, or the channel of a limit: names are kept as they are.
+  if (episode.alert !== "EmberLimit" && /^ \w/.test(rest)) return rest.charAt(1).toUpperCase() + rest.slice(2);
   return rest.replace(/^[:,\s]+/, "") || episode.description || episode.reason || episode.alert || "No reason was given.";
 }
 

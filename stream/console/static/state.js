@@ -10,6 +10,8 @@ class State extends EventTarget {
   status = null;
   /** Whether the stream of events was connected once. */
   wasLive = false;
+  /** Seconds between two rows of a key in the model's history; null: not known. @type {number | null} */
+  historySeconds = null;
   #unit = "row";
   /** Microseconds by which the console's clock is ahead of the viewer's. */
   #ahead = 0;
@@ -28,6 +30,7 @@ class State extends EventTarget {
     // Without a model severities are said in rows, which is right for most.
     get("/network").then((network) => {
       this.#unit = network.severity_unit ?? "row";
+      this.historySeconds = network.row_seconds ?? null;
       this.dispatchEvent(new Event("change"));
     }, () => {});
   }

@@ -1,5 +1,8 @@
 /** Numbers in the words of an operator. */
 
+/** Factor between two paces from which one is another. */
+const OTHER_PACE = 2;
+
 /** Words for a row on which its key may not fire yet. */
 export const LEARNS = "still learning";
 
@@ -65,6 +68,18 @@ export function spanWords(seconds) {
   const count = exact < 10 ? Math.max(1, Math.round(exact)) : Number(exact.toPrecision(exact < 100 ? 2 : 1));
   if (count > 1e4 && name === "year") return "more than 10,000 years";
   return count === 1 ? `${name === "hour" ? "an" : "a"} ${name}` : `${countText(count)} ${name}s`;
+}
+
+/**
+ * Say that rows come at another pace than the model has learned; empty where they do not.
+ *
+ * @param {number | null} seconds Seconds between two rows of a key now; null: not known.
+ * @param {number | null} historySeconds The same in the model's history.
+ */
+export function paceNote(seconds, historySeconds) {
+  if (!seconds || !historySeconds) return "";
+  if (Math.max(seconds / historySeconds, historySeconds / seconds) < OTHER_PACE) return "";
+  return `A row of a key comes every ${spanWords(seconds)}; in the history of the model one came every ${spanWords(historySeconds)}. The budget of pages is kept at that pace: train again on rows as they come now.`;
 }
 
 /** @param {number} rows A count of rows. */

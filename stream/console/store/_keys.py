@@ -13,7 +13,8 @@ from stream.keys import key_text
 _FIRST_KEYS = 1_024
 _BYTES_A_KEY = 320
 """Bytes of a key beside its columns: its bytes, its text, and its place in two tables."""
-
+_LEAST_ROWS = 3
+"""Rows of a key from which on the time between two of them is known."""
 
 _BLANKS: Final[Mapping[str, float]] = {
     "first_us": 0,
@@ -75,6 +76,11 @@ class KeyTable:
     def find(self, key: bytes) -> int | None:
         """Return the number of a key; None for an unknown one."""
         return self._numbers.get(key)
+
+    def row_seconds(self, number: int) -> float | None:
+        """Return the mean time between two rows of a key, seconds; None before its third row."""
+        count, span_us = int(self.rows[number]), int(self.last_us[number] - self.first_us[number])
+        return None if count < _LEAST_ROWS or span_us <= 0 else span_us / 1e6 / (count - 1)
 
     def number_of(self, key: bytes) -> int:
         """Return the number of a key, a new one for one that is new."""

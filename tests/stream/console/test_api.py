@@ -19,7 +19,7 @@ from stream.console.console import Console
 from stream.console.endpoint import MOST_BODY_BYTES
 from stream.keys import key_of
 from tests.conftest import examples
-from tests.stream.console.filled import END_US, TOKEN, USER, filled_console
+from tests.stream.console.filled import END_US, STEP_US, TOKEN, USER, filled_console
 from tests.stream.console.test_store import batch
 
 HOST = "http://127.0.0.1"
@@ -355,6 +355,37 @@ def test_a_what_if_says_which_pages_go(writer: TestClient) -> None:
     assert writer.delete("/api/what-if").json() == {"cancelled": False}
 
 
+def test_a_what_if_without_a_change_is_refused(writer: TestClient) -> None:
+    answer = writer.post("/api/what-if", json={"keys": ["web-001"], "hours": 2})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("There is nothing to try. Expected a budget")
+
+
+def test_the_pace_of_rows_is_told(client: TestClient) -> None:
+    """Of a key, of an event's key, of the fleet, and of the model's history."""
+    step_seconds = STEP_US / 1e6
+    assert get(client, "/api/keys/web-001")["row_seconds"] == step_seconds
+    assert get(client, "/api/fleet")["row_seconds"] == step_seconds
+    events = get(client, "/api/events")["events"]
+    assert {event["row_seconds"] for event in events if event["kind"] == "trigger"} == {
+        step_seconds
+    }
+    assert get(client, "/api/network")["row_seconds"] == 30.0
+    console = filled_console(keys=3, hours=0.1)
+    console.store.take_scores(batch(np.array([END_US, END_US + 7]), [b"young", b"young"]))
+    with client_of(console) as young:
+        assert get(young, "/api/keys/young")["row_seconds"] is None
+
+
+def test_one_key_can_be_asked_for(client: TestClient) -> None:
+    """By its name as it is: a pattern would find others too."""
+    answer = get(client, "/api/keys", key="web-001")
+    assert [row["key"] for row in answer["keys"]] == ["web-001"]
+    assert get(client, "/api/keys", key="WEB-001")["total"] == 0
+    assert get(client, "/api/keys", key="web-001", pattern="db-*")["total"] == 0
+    assert get(client, "/api/keys", key="*")["total"] == 0
+
+
 def test_the_wiring_and_the_neurons_of_a_key_have_the_same_names(client: TestClient) -> None:
     network = get(client, "/api/network")
     ids = {neuron["id"] for layer in network["layers"] for neuron in layer["neurons"]}
@@ -389,6 +420,17 @@ def test_deep_links_serve_the_page(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_a_wrong_address_is_a_page_for_browsers_and_json_for_programs(client: TestClient) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    answer = client.get("/nothing/here", headers=browser)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    for path in ("/api/nothing", "/static/nothing.js"):
+        answer = client.get(path, headers=browser)
+        assert (answer.status_code, answer.json()) == (404, {"error": "There is nothing here."})
+    assert client.get("/nothing/here").json() == {"error": "There is nothing here."}
 
 
 def test_probes_follow_the_reading(console: Console, client: TestClient) -> None:

@@ -49,13 +49,19 @@ export class TimeWindow extends EventTarget {
   }
 
   /**
-   * Zoom around a place.
+   * Zoom around a place. Without one, a span that follows the newest record keeps its end, and goes
+   * on to follow; another one keeps its middle.
    *
    * @param {number} factor Factor on the length.
    * @param {number} [share] Place that stays, 0 at the begin to 1 at the end.
    */
-  zoom(factor, share = 0.5) {
+  zoom(factor, share) {
     const length = Math.max(LEAST_US, Math.min(MOST_US, this.lengthUs * factor));
+    if (share === undefined && this.follows !== null) {
+      this.set(this.endUs - length, this.endUs, length);
+      return;
+    }
+    share ??= 0.5;
     const fixed = this.beginUs + share * this.lengthUs;
     this.set(fixed - share * length, fixed + (1 - share) * length);
   }

@@ -1,5 +1,5 @@
 /** Fleet: every key by time, the most severe first, and who fires now. */
-import { get, isAbort, keyPath } from "../api.js";
+import { get, isAbort } from "../api.js";
 import { drawSwatch } from "../charts/colours.js";
 import { HeatRows } from "../charts/heat_rows.js";
 import { Heatmap } from "../charts/heatmap.js";
@@ -13,7 +13,7 @@ import { walk } from "../shortcuts.js";
 import { state } from "../state.js";
 import { theme } from "../theme.js";
 import { durationText, timeElement } from "../times.js";
-import { LEARNS, countText, plural, rarity } from "../words.js";
+import { LEARNS, countText, paceNote, plural, rarity } from "../words.js";
 
 const COLUMNS = 240;
 const MOST = 10_000;
@@ -39,6 +39,9 @@ export function open(view, { query }) {
   const note = h("p", { class: "note", hidden: true });
   const body = h("div", { class: "heat-place" }, map.root);
   const controller = new AbortController();
+  /** @type {number | null} */
+  let rowSeconds = null;
+  let undrawn = "";
   let timer = 0;
   let loads = 0;
 
@@ -101,13 +104,12 @@ export function open(view, { query }) {
         get("/events", { kind: "trigger", status: "resolved", limit: 12 }, controller.signal),
       ]);
       if (turn !== loads) return;
+      rowSeconds = fleet.row_seconds;
+      map.cadence = state.severitySeconds(rowSeconds);
       drawMap(new HeatRows(fleet));
+      drawLegend();
       drawFiring(severe);
       drawLately(recent.events);
-      if (map.cadence === null && fleet.keys.length) {
-        await learnCadence(fleet.keys[0]);
-        drawFiring(severe);
-      }
     } catch (error) {
       if (isAbort(error)) return;
       fault(error);
@@ -118,11 +120,16 @@ export function open(view, { query }) {
   /** @param {HeatRows} rows New rows. */
   function drawMap(rows) {
     map.set(rows);
-    note.hidden = rows.total <= rows.length;
-    note.textContent = `${countText(rows.length)} of ${plural(rows.total, "key")} are drawn. Narrow the pattern to see the others.`;
+    undrawn = rows.total > rows.length ? `${countText(rows.length)} of ${plural(rows.total, "key")} are drawn. Narrow the pattern to see the others.` : "";
+    drawNote();
     const empty = rows.length ? null : emptyFleet();
     show(body, map.root, empty);
     map.root.hidden = Boolean(empty);
+  }
+
+  function drawNote() {
+    note.textContent = [undrawn, paceNote(rowSeconds, state.historySeconds)].filter(Boolean).join(" ");
+    note.hidden = !note.textContent;
   }
 
   function emptyFleet() {
@@ -136,13 +143,6 @@ export function open(view, { query }) {
       );
     }
     return emptyState("No key has been seen yet", "As soon as a worker reads a record, its key appears here.");
-  }
-
-  /** @param {string} key A key whose rows tell how often rows come. */
-  async function learnCadence(key) {
-    const { first_us, last_us, rows } = await get(keyPath(key), {}, controller.signal);
-    if (rows > 2 && last_us > first_us) map.cadence = state.severitySeconds((last_us - first_us) / 1e6 / (rows - 1));
-    drawLegend();
   }
 
   /** @param {any} answer Keys that fire. */
@@ -217,6 +217,7 @@ export function open(view, { query }) {
 
   const onResume = () => load();
   state.addEventListener("change", drawNumbers);
+  state.addEventListener("change", drawNote);
   theme.addEventListener("change", drawLegend);
   live.addEventListener("resume", onResume);
   live.addEventListener("trigger", onTrigger);
@@ -240,6 +241,7 @@ export function open(view, { query }) {
       loads += 1;
       map.close();
       state.removeEventListener("change", drawNumbers);
+      state.removeEventListener("change", drawNote);
       theme.removeEventListener("change", drawLegend);
       live.removeEventListener("resume", onResume);
       live.removeEventListener("trigger", onTrigger);

@@ -1,5 +1,5 @@
 /** Key: every channel with its band, what the model made of it, and what people did about it. */
-import { ApiError, get, isAbort, keyPath } from "../api.js";
+import { get, isAbort, keyPath } from "../api.js";
 import { KeyCharts } from "../charts/key_charts.js";
 import { pictureOf, save } from "../charts/picture.js";
 import { TimeWindow } from "../charts/time_window.js";
@@ -30,6 +30,7 @@ export function open(view, { key: given, query }) {
   let loading = null;
   /** @type {any} */
   let about = null;
+  let isSeen = false;
   /** @type {number | null} */
   let pinnedUs = timeOf(query.get("at"));
   let timer = 0;
@@ -68,21 +69,32 @@ export function open(view, { key: given, query }) {
   live.addEventListener("control", onChange);
   live.addEventListener("trigger", onTrigger);
   live.addEventListener("rows", onRows);
-  loadAbout();
-  loadSeries();
+  load();
+
+  /** Ask for everything; for a key that was never seen, only whether it has come. */
+  async function load() {
+    try {
+      isSeen ||= (await get("/keys", { key, limit: 1 }, controller.signal)).total > 0;
+    } catch (error) {
+      if (!isAbort(error)) fault(error);
+      return;
+    }
+    if (!isSeen) drawUnknown();
+    else await Promise.all([loadAbout(), loadSeries()]);
+  }
 
   async function loadAbout() {
+    if (!isSeen) return;
     try {
       about = await get(keyPath(key), {}, controller.signal);
-      if (about.rows > 2) readout.cadence = state.severitySeconds((about.last_us - about.first_us) / 1e6 / (about.rows - 1));
+      readout.cadence = state.severitySeconds(about.row_seconds);
+      hover(null);
       drawHead();
       show(episodes, episodeList(about.episodes, chosen, loadAbout));
       show(documents, documentList(about.documents, loadAbout));
       charts.setEpisodes(about.episodes);
     } catch (error) {
-      if (isAbort(error)) return;
-      if (error instanceof ApiError && error.status === 404) drawUnknown();
-      else fault(error);
+      if (!isAbort(error)) fault(error);
     }
   }
 
@@ -102,7 +114,7 @@ export function open(view, { key: given, query }) {
       hover(null);
       if (pinnedUs !== null) readout.forecast(series, pinnedUs);
     } catch (error) {
-      if (!isAbort(error) && !(error instanceof ApiError && error.status === 404)) fault(error);
+      if (!isAbort(error)) fault(error);
     }
   }
 
@@ -140,7 +152,8 @@ export function open(view, { key: given, query }) {
     } else {
       setQuery({ from: isoText(Math.floor(span.beginUs / 1e6) * 1e6), to: isoText(Math.ceil(span.endUs / 1e6) * 1e6), range: null });
     }
-    loadSeries();
+    if (isSeen) loadSeries();
+    else load();
   }
 
   function onRows() {
@@ -154,7 +167,7 @@ export function open(view, { key: given, query }) {
   function onTrigger(event) {
     if (/** @type {CustomEvent} */ (event).detail.key !== key) return;
     clearTimeout(timer);
-    timer = setTimeout(loadAbout, 500);
+    timer = setTimeout(isSeen ? loadAbout : load, 500);
   }
 
   /** @param {number} length Length of the live span. */

@@ -89,6 +89,11 @@ export function open(view, { query }) {
       fault(error);
       return;
     }
+    if (!rule && !given.budget && !given.evidence) {
+      fault(new Error("Nothing would be different yet. Say which pages are accepted, how long evidence lasts, or choose the effect of a rule."));
+      document.getElementById("ask-effect")?.focus();
+      return;
+    }
     controller = new AbortController();
     begin();
     try {

@@ -68,7 +68,7 @@ def test_the_bits_are_those_of_arrays(name: str) -> None:
     np.testing.assert_array_equal(got[is_number].view(bits), expected[is_number].view(bits))
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 67, 128, 129, 263, 1031])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 67, 128, 129, 255, 263, 1031, 8192, 20_011])
 def test_a_sum_has_the_order_of_numpy(n: int) -> None:
     x = np.random.default_rng(n).standard_normal((3, n + 2)).astype(np.float32)
     rows = np.ascontiguousarray(x[:, 1:-1])
