@@ -40,10 +40,11 @@ class ChannelText:
 
     def of(self, explanation: Explanation) -> ExplanationText:
         """Return the texts of an explanation, the same ones at each call."""
-        if explanation.text is None:
+        text: ExplanationText | None = explanation.text
+        if text is None:
             top_channels = msgspec.Raw(self._top_channels(explanation))
-            explanation.text = ExplanationText(self._parts(explanation), top_channels)
-        return explanation.text
+            text = explanation.text = ExplanationText(self._parts(explanation), top_channels)
+        return text
 
     def _parts(self, explanation: Explanation) -> list[str]:
         names, parts = self._names, []

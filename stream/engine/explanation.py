@@ -75,7 +75,7 @@ def explain_channels(
     columns = [np.take_along_axis(x, order, axis=1).tolist() for x in (weight, values, *usual)]
     spoken = _evidence(channels, observation, index, severities, lead, decision.raised[decided])
     rows = zip(order.tolist(), *columns, strict=True)
-    return [Explanation(*row, evidence) for row, evidence in zip(rows, spoken, strict=True)]
+    return [Explanation(*(*row, shown)) for row, shown in zip(rows, spoken, strict=True)]
 
 
 def channel_shares(
