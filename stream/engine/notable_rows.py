@@ -86,14 +86,14 @@ class NotableRows:
 def _top_channels(explanations: list[Explanation]) -> dict[str, Any]:
     """Return the first channels of explanations by the field of the state, filled up to `TOP`."""
     columns: dict[str, tuple[list[list[Any]], float]] = {
-        "peak_channel": ([each.channel for each in explanations], -1),
-        "peak_share": ([each.share for each in explanations], 0.0),
-        "peak_value": ([each.value for each in explanations], np.nan),
-        "peak_expected": ([each.expected for each in explanations], np.nan),
+        "peak_channel": ([explanation.channel for explanation in explanations], -1),
+        "peak_share": ([explanation.share for explanation in explanations], 0.0),
+        "peak_value": ([explanation.value for explanation in explanations], np.nan),
+        "peak_expected": ([explanation.expected for explanation in explanations], np.nan),
     }
     top_channels = {}
     for name, (values, empty) in columns.items():
-        shown = np.array(values)[:, :TOP]  # as many channels each: those of the model
-        filled = top_channels[name] = np.full((len(values), TOP), empty, shown.dtype)
-        filled[:, : shown.shape[1]] = shown
+        channels = np.array(values)[:, :TOP]  # as many channels each: those of the model
+        filled = top_channels[name] = np.full((len(values), TOP), empty, channels.dtype)
+        filled[:, : channels.shape[1]] = channels
     return top_channels
