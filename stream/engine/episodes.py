@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from ember_core.pipeline import Decision, FleetModel, Pipeline, tail_probability
+from ember_core.pipeline import FleetModel, Pipeline
 from stream.engine.state.given_up import SENT, UNSENT, given_up
-from stream.engine.state.layout import TOP
 from stream.engine.state.partition import Partition
 from stream.engine.state.table import Store
 from stream.records import Event
@@ -24,6 +23,7 @@ from .explanation import Explanation
 from .giving_up import GivingUp
 from .hard_limits import LimitChange
 from .missing_channels import ChannelChanges
+from .notable_rows import NotableRows
 from .rows import CompletedRows, ObservedRows
 from .rules_effect import RulesEffect
 from .scored_rows import ScoredRows
@@ -98,22 +98,24 @@ class Episodes:
         rows, fields, key_row = observed.rows, batch.keys.fields, observed.rows.row
         scored_index = np.full(key_row.size, -1, dtype=np.int64)  # of each completed row
         visited = np.zeros(key_row.size, dtype=bool)
-        explanations: dict[int, tuple[Explanation, float]] = {}
+        explanations: dict[int, int] = {}
         if scored is not None:
             scored_index[scored.index] = np.arange(scored.index.size)
             notable = np.sort(scored.index[notable])
             if notable.size:
                 visited[notable] = True
-                explained = self.events.explain(
-                    observed.observation,
-                    notable,
-                    rows.values[notable],
-                    scored.decision,
+                explanations = {i: place for place, i in enumerate(notable.tolist())}
+                notable_rows = NotableRows.of(
+                    scored,
                     scored_index[notable],
+                    self.events.explain(
+                        observed.observation,
+                        notable,
+                        rows.values[notable],
+                        scored.decision,
+                        scored_index[notable],
+                    ),
                 )
-                severity = scored.decision.severity[scored_index[notable]]
-                pairs = zip(explained, tail_probability(severity).tolist(), strict=True)
-                explanations = dict(zip(notable.tolist(), pairs, strict=True))
         if batch.idle:  # any row of a key may end an idle time
             visited |= np.isin(key_row, list(batch.idle))
         changed = dict(_by_row(changes)) if changes is not None else {}
@@ -126,7 +128,8 @@ class Episodes:
             if scored is not None and k >= 0:
                 scored.restore_fields(fields, row, k)
                 if i in explanations:
-                    self._emit_row(batch, rows, i, scored, k, *explanations[i])
+                    place = explanations[i]
+                    self._emit_row(batch, rows, i, scored, k, notable_rows, place)
             for change in changed.get(i, ()):
                 self._emit_channel(batch, row, int(rows.line[i]), int(rows.time_us[i]), change)
             for limit in limits_of.get(i, ()):
@@ -189,8 +192,8 @@ class Episodes:
         i: int,
         scored: ScoredRows,
         k: int,
-        explanation: Explanation,
-        probability: float,
+        notable: NotableRows,
+        place: int,
     ) -> None:
         """Emit the events of one row, and remember it where it is the peak of its episode.
 
@@ -200,57 +203,59 @@ class Episodes:
             i: Index of the row among these.
             scored: All scored rows.
             k: Index of the row among these.
-            explanation: Channels that make the row improbable.
-            probability: Tail probability of the row.
+            notable: The notable ones of these.
+            place: Index of the row among these.
         """
-        keys, decision = batch.keys, scored.decision
-        fields, row = keys.fields, int(scored.key_index[scored.packed.key[k]])
+        keys, explanation = batch.keys, notable.explanation[place]
+        fields, row = keys.fields, notable.row[place]
         time_us, line = int(rows.time_us[i]), int(rows.line[i])
-        is_told = decision.fires[k] or decision.resolves[k] or _updates(decision, k)
-        if is_told or scored.anomaly[k]:
+        fires, resolves, updates = (
+            column[place] for column in (notable.fires, notable.resolves, notable.updates)
+        )
+        is_told, is_anomaly = fires or resolves or updates, notable.anomaly[place]
+        if is_told or is_anomaly:
             event_row = EventRow(
-                topic=keys.topic,
-                key=self._store.slab.key(int(keys.slots[row])),
-                time_us=time_us,
-                end_us=time_us + self._row_us,
-                seq=int(fields["seq"][row]),
-                score=float(scored.score[k]),
-                severity=float(decision.severity[k]),
-                evidence=float(decision.evidence[k]),
-                probability=probability,
-                confidence=_confidence(decision.confidence, k),
-                rules=() if scored.rules is None else scored.rules.names(k),
+                keys.topic,
+                self._store.slab.key(int(keys.slots[row])),
+                time_us,
+                time_us + self._row_us,
+                notable.seq[place],
+                notable.score[place],
+                notable.severity[place],
+                notable.evidence[place],
+                notable.probability[place],
+                _confidence(scored.decision.confidence, k),
+                () if scored.rules is None else scored.rules.names(k),
             )
-        if scored.anomaly[k]:
+        if is_anomaly:
             threshold = self._pipeline.config.anomaly_severity
             event = self.events.anomaly(event_row, explanation, threshold)
             batch.events.append(PlacedEvent(line, _ROW, event))
-        if decision.fires[k]:
+        if fires:
             fields["episode_start"][row] = time_us
-        if scored.peak[k]:
+        if notable.peak[place]:
             fields["peak_severity"][row] = scored.alarm[k]
             fields["peak_score"][row] = scored.score[k]
-            _remember_peak(fields, row, explanation)
+            for name, values in notable.top_channels.items():
+                fields[name][row] = values[place]
         if not is_told:
             return
-        event_row = structs.replace(event_row, severity=float(scored.alarm[k]))
-        if decision.fires[k]:
+        event_row = structs.replace(event_row, severity=notable.alarm[place])
+        if fires:
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
             if scored.rules is not None:
                 threshold -= scored.rules.lower(k)
             event = self._episode(
                 keys, row, event_row, explanation, threshold, resolved=False, reason="evidence"
             )
-            batch.events.append(PlacedEvent(line, _ROW, event))
-        elif _updates(decision, k):
+        elif updates:
             threshold = self._pipeline.motor.on + float(fields["feedback"][row])
             event = self._episode(
                 keys, row, event_row, explanation, threshold, resolved=False, reason="escalation"
             )
-            batch.events.append(PlacedEvent(line, _ROW, event))
-        elif decision.resolves[k]:
+        else:
             event = self._open_episode(keys, row, event_row, resolved=True, reason="evidence")
-            batch.events.append(PlacedEvent(line, _ROW, event))
+        batch.events.append(PlacedEvent(line, _ROW, event))
 
     @property
     def pipeline(self) -> Pipeline:
@@ -435,22 +440,6 @@ def _by_row(changes: ChannelChanges) -> Iterator[tuple[int, list[tuple[int, bool
     columns = zip(*(column.tolist() for column in changes), strict=True)
     for row, group in groupby(columns, key=itemgetter(0)):
         yield row, [(channel, gone, count) for _, channel, gone, count in group]
-
-
-def _remember_peak(fields: dict[str, Any], row: int, explanation: Explanation) -> None:
-    """Write the top channels of a row to the fields of its key, filled up to `TOP`."""
-    for name, values, empty in (
-        ("peak_channel", explanation.channel, -1),
-        ("peak_share", explanation.share, 0.0),
-        ("peak_value", explanation.value, np.nan),
-        ("peak_expected", explanation.expected, np.nan),
-    ):
-        fields[name][row] = (values + [empty] * TOP)[:TOP]
-
-
-def _updates(decision: Decision, k: int) -> bool:
-    """Return whether a row tells another channel in an open episode."""
-    return decision.updates is not None and bool(decision.updates[k])
 
 
 def _confidence(shares: Any, k: int) -> float:

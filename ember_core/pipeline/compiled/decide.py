@@ -42,7 +42,7 @@ def follow_decisions(
             and shift, `(R, 1)`, or of no rows: all of it, and no shift.
         floor: Constant taken off the score before its log.
         tail_rule: Numbers of the tail.
-        motor_rule: On-threshold, off-threshold, leak, and rows of rest.
+        motor_rule: The on-threshold, off-threshold, leak, and rows of rest.
         outputs: Severity and evidence, float32; firing, fires and resolves, bool; `(R,)` each,
             written to.
     """

@@ -63,7 +63,7 @@ def follow_groups(
         key: Key of each row, `(R,)`, int64.
         state: Arrays of the fields of tail, joint evidence and motor neuron, `(K, ...)`, written
             to.
-        columns: Of each row, `(R,)`: score, size of the features, usual intervals since the row
+        columns: Score of each row, `(R,)`, size of the features, usual intervals since the row
             before, weight of learning, and permission to fire.
         groups: Severity of each channel, and severity by which it holds an episode, `(R, C)`;
             confidence and shift, `(R, C + 1)`, or of no rows: all of it, and no shift.

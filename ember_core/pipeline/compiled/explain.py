@@ -27,8 +27,8 @@ def share_rows(
     hidden_bias: Any,
     units: Any,
     starts: Any,
-    into: Any,
-    back: Any,
+    from_visible: Any,
+    to_visible: Any,
     bias: Any,
     precision: Any,
     shares: Any,
@@ -41,18 +41,19 @@ def share_rows(
         hidden_bias: `(N,)`.
         units: Visible units of the channels, one channel after the other, `(U,)`.
         starts: First of each channel in `units`, and their number, `(C + 1,)`.
-        into: Weights from these units to the hidden ones, `(U, N)`, float64, padded.
-        back: Weights from the hidden units to those of each channel, `(C, N, W)`, float64, padded.
+        from_visible: Weights from these units to the hidden ones, `(U, N)`, float64, padded.
+        to_visible: Weights from the hidden units to those of each channel, `(C, N, W)`, float64,
+            padded.
         bias: Bias of the units, `(U,)`.
         precision: Precision of the units, `(U,)`.
         shares: Output, `(R, C)`, float64.
     """
     (rows, v), hidden, channels = visible.shape, hidden_bias.size, shares.shape[1]
-    width = back.shape[2]
+    width = to_visible.shape[2]
     wide, values = np.zeros((TILE_ROWS, v)), np.zeros((TILE_ROWS, width))
     sums, block = np.empty((2, TILE_ROWS, weights.shape[1]))
     narrow_sums, narrow_block = np.empty((2, TILE_ROWS, width))
-    gates, without = np.zeros((TILE_ROWS, hidden)), np.empty((TILE_ROWS, hidden), _F)
+    gates, drive_without = np.zeros((TILE_ROWS, hidden)), np.empty((TILE_ROWS, hidden), _F)
     drive, energy = np.empty((TILE_ROWS, hidden), _F), np.empty(TILE_ROWS)
     factors, replaced, part = np.empty(hidden, _F), np.empty(hidden, _F), np.empty(hidden)
     departures = np.empty((TILE_ROWS, width), _F)
@@ -72,32 +73,36 @@ def share_rows(
                 for q in range(count):
                     shares[start + q, c] = 0.0 * energy[q]
                 continue
-            from_units = into[begin : begin + n]
+            from_units = from_visible[begin : begin + n]
             for q in range(count):
                 for d in range(n):
                     values[q, d] = np.float64(on_grid(visible[start + q, units[begin + d]]))
             exact_product(values, 0, count, from_units, sums, block)
             for q in range(count):
                 for j in range(hidden):
-                    without[q, j] = drive[q, j] - _F(sums[q, j])
-                    factors[j] = -abs(without[q, j])
+                    drive_without[q, j] = drive[q, j] - _F(sums[q, j])
+                    factors[j] = -abs(drive_without[q, j])
                 exp_all(factors, hidden)
                 for j in range(hidden):
-                    gate = (factors[j] if without[q, j] < _ZERO else _ONE) / (factors[j] + _ONE)
+                    gate = (factors[j] if drive_without[q, j] < _ZERO else _ONE) / (
+                        factors[j] + _ONE
+                    )
                     gates[q, j] = np.float64(on_grid(gate))
-            exact_product(gates, 0, count, back[c], narrow_sums, narrow_block)
+            exact_product(gates, 0, count, to_visible[c], narrow_sums, narrow_block)
             for q in range(count):
                 for d in range(n):
                     i = begin + d
                     expected = _F(narrow_sums[q, d]) + bias[i]
                     values[q, d] = np.float64(on_grid(expected))
-                    far = (visible[start + q, units[i]] - bias[i]) * precision[i]
-                    near = (expected - bias[i]) * precision[i]
-                    departures[q, d] = far * far - near * near
+                    deviation = (visible[start + q, units[i]] - bias[i]) * precision[i]
+                    expected_deviation = (expected - bias[i]) * precision[i]
+                    departures[q, d] = (
+                        deviation * deviation - expected_deviation * expected_deviation
+                    )
             exact_product(values, 0, count, from_units, sums, block)
             for q in range(count):
                 for j in range(hidden):
-                    replaced[j] = without[q, j] + _F(sums[q, j])
+                    replaced[j] = drive_without[q, j] + _F(sums[q, j])
                 quadratic = _HALF * pairwise_sum(departures[q], 0, n)
                 softplus = sum_of_softplus(replaced, factors, part)
                 shares[start + q, c] = np.float64(quadratic) - energy[q] + softplus
@@ -114,9 +119,14 @@ def _parameters(explainer: Explainer) -> Parameters:
     frozen, channels = explainer.frozen, explainer.n_channels
     of_channel: list[Any] = [None] * channels
     for part in explainer.parts:
-        into, back = np.concatenate(part.into.blocks, 1), np.concatenate(part.back.blocks, 1)
+        from_visible, to_visible = (
+            np.concatenate(part.into.blocks, 1),
+            np.concatenate(part.back.blocks, 1),
+        )
         columns = part.columns.reshape(len(part.channels), -1)
-        stacked = zip(columns, into, back, part.bias[:, 0], part.precision[:, 0], strict=True)
+        stacked = zip(
+            columns, from_visible, to_visible, part.bias[:, 0], part.precision[:, 0], strict=True
+        )
         for channel, arrays in zip(part.channels, stacked, strict=True):
             of_channel[channel] = arrays
     sizes = [0 if arrays is None else len(arrays[0]) for arrays in of_channel]
@@ -124,15 +134,27 @@ def _parameters(explainer: Explainer) -> Parameters:
     weights = padded(frozen.weights)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     units, bias, precision = (np.zeros(starts[-1], dtype) for dtype in (np.int64, _F, _F))
-    into, back = np.zeros((starts[-1], weights.shape[1])), np.zeros((channels, hidden, width))
+    from_visible, to_visible = (
+        np.zeros((starts[-1], weights.shape[1])),
+        np.zeros((channels, hidden, width)),
+    )
     for channel, arrays in enumerate(of_channel):
         if arrays is None:
             continue
         of_units = slice(starts[channel], starts[channel + 1])
-        units[of_units], into[of_units, :hidden] = arrays[0], arrays[1]
-        back[channel, :, : sizes[channel]] = arrays[2]
+        units[of_units], from_visible[of_units, :hidden] = arrays[0], arrays[1]
+        to_visible[channel, :, : sizes[channel]] = arrays[2]
         bias[of_units], precision[of_units] = arrays[3:]
-    return weights, contiguous(frozen.hidden_bias), units, starts, into, back, bias, precision
+    return (
+        weights,
+        contiguous(frozen.hidden_bias),
+        units,
+        starts,
+        from_visible,
+        to_visible,
+        bias,
+        precision,
+    )
 
 
 def attribute(explainer: Explainer, visible: Any) -> Any:
