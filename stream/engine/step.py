@@ -495,7 +495,8 @@ def _without_events(
 ) -> NDArray[np.bool_]:
     """Return True for samples that only warm their keys up."""
     if len(lines) == 1:
-        return ~lines[0].part.meta.gives_events(offset, timestamp_ms)
+        alone: NDArray[np.bool_] = ~lines[0].part.meta.gives_events(offset, timestamp_ms)
+        return alone
     parts = [
         ~part.meta.gives_events(offset[begin:end], timestamp_ms[begin:end])
         for part, begin, end in lines
