@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import time
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
+from benchmarks.frame import log_progress
 from benchmarks.stages import Stages
 from ember_core.pipeline import FleetModel
+from ember_core.pipeline.compiled.warm import warm_up
 from stream.codecs import load_compiled_reader, make_codec
 from stream.engine import DetailedScores, Engine, Limits, SliceOffsets
 from stream.records import Decoded
@@ -31,6 +34,15 @@ class Wire(NamedTuple):
     timestamp: int
     offset: int
     headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def use_stages(model: FleetModel, *, plain: bool) -> str:
+    """Let a model run its compiled stages, unless the plain ones are wanted; gives their name."""
+    if not plain:
+        log_progress("compiling, or loading the machine code")
+        warm_up(copy.deepcopy(model.pipeline))
+        model.pipeline.use_compiled()
+    return "compiled" if model.pipeline.is_compiled else "plain"
 
 
 class Bench:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.engine_bench import Bench, decode_us
+from benchmarks.engine_bench import Bench, decode_us, use_stages
 from benchmarks.fleet import Fleet
 from benchmarks.frame import log_progress
 from ember_core.pipeline import FleetModel
@@ -20,6 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--kinds", type=int, default=64, help="kinds of keys in the fleet")
     parser.add_argument("--rows", type=int, default=2_000, help="of training history, each kind")
+    parser.add_argument("--plain", action="store_true", help="stages that are not compiled")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each batch size")
 
 
@@ -27,12 +28,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `microseconds_per_record` (median over batches) of the largest batch, and by batch size the
+        `microseconds_per_record` (median over batches) of the largest batch, `stages` that ran
+        (compiled or plain; the compiled ones count to `observe: rest`), and by batch size the
         median, the fastest tenth, and the stages' means.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     log_progress("training")
     model = fleet.model(rows=options.rows)
+    stages = use_stages(model, plain=options.plain)
     batches: dict[str, Any] = {}
     size = 0
     for size in sorted(map(int, options.batches.split(","))):
@@ -40,6 +43,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         batches[str(size)] = measure(model, fleet, min(size, options.keys), options.seconds)
     return {
         "microseconds_per_record": batches[str(size)]["microseconds_per_record"],
+        "stages": stages,
         "row_bytes": Bench(model, fleet).engine.row_bytes,
         "batches": batches,
     }

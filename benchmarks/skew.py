@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.engine_bench import Bench
+from benchmarks.engine_bench import Bench, use_stages
 from benchmarks.fleet import INTERVAL_US, Block, Fleet
 from benchmarks.frame import log_progress
 from ember_core.pipeline import FleetModel
@@ -25,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=2_000, help="of training history, each kind")
     parser.add_argument("--partitions", type=int, default=64, help="that bring little each")
     parser.add_argument("--few", type=int, default=4, help="records of such a partition, about")
+    parser.add_argument("--plain", action="store_true", help="stages that are not compiled")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each order")
 
 
@@ -32,13 +33,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure.
 
     Returns:
-        `microseconds_per_record` and `ratios` to even keys, of `even`, `zipf` and `hot`; and in
-        `partitions` the same of a few records from each of many partitions, `together` in a step
-        and `one_by_one`, over as many of `one` partition.
+        `stages` that ran (compiled or plain); `microseconds_per_record` and `ratios` to even keys,
+        of `even`, `zipf` and `hot`; and in `partitions` the same of a few records from each of many
+        partitions, `together` in a step and `one_by_one`, over as many of `one` partition.
     """
     fleet = Fleet(options.keys, options.channels, kinds=options.kinds)
     log_progress("training")
     model = fleet.model(rows=options.rows)
+    stages = use_stages(model, plain=options.plain)
     rank = np.arange(1, options.keys + 1, dtype=np.float64)
     zipf = rank**-options.exponent
     hot = (rank == 1).astype(np.float64)
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "microseconds_per_record": durations,
         "ratios": {name: round(durations[name] / durations["even"], 2) for name in ("zipf", "hot")},
+        "stages": stages,
         "partitions": _partitions(model, fleet, options),
     }
 

@@ -133,6 +133,17 @@ class StepResult:
     planned: int = 0
     in_grace: int = 0
 
+    def count_missing(self, channels: Sequence[str], values: NDArray[np.float64]) -> None:
+        """Count the missing values of completed rows, `(R, C)`, by channel."""
+        is_missing = np.isnan(values)
+        if not is_missing.any():  # the usual case
+            return
+        counts = is_missing.sum(axis=0)
+        self.missing += int(counts.sum())
+        for i in np.flatnonzero(counts).tolist():
+            count = self.missing_by_channel.get(channels[i], 0)
+            self.missing_by_channel[channels[i]] = count + int(counts[i])
+
     def with_joined_details(self) -> StepResult:
         """Return this result with the details of its batches, all of one model, in one."""
         if self.details:

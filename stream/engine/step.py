@@ -470,13 +470,7 @@ class Stepper:
     ) -> ChannelChanges | None:
         """Count missing values, and find the channels that go missing or return."""
         channels, observed = self._pipeline.config.channels, observed_batch.observed
-        is_missing = np.isnan(observed_batch.divided.every.values)
-        if is_missing.any():
-            missing = is_missing.sum(axis=0)
-            result.missing += int(missing.sum())
-            for i in np.flatnonzero(missing).tolist():
-                count = result.missing_by_channel.get(channels[i], 0)
-                result.missing_by_channel[channels[i]] = count + int(missing[i])
+        result.count_missing(channels, observed_batch.divided.every.values)
         if self._missing is None or observed is None:
             return None
         rows = observed.rows
@@ -495,8 +489,8 @@ def _without_events(
 ) -> NDArray[np.bool_]:
     """Return True for samples that only warm their keys up."""
     if len(lines) == 1:
-        gives: NDArray[np.bool_] = lines[0].part.meta.gives_events(offset, timestamp_ms)
-        return ~gives
+        alone: NDArray[np.bool_] = ~lines[0].part.meta.gives_events(offset, timestamp_ms)
+        return alone
     parts = [
         ~part.meta.gives_events(offset[begin:end], timestamp_ms[begin:end])
         for part, begin, end in lines
