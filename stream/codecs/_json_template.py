@@ -22,7 +22,7 @@ from ._json_layout import Layout
 from ._key import Path
 from ._reader import Scan
 
-_NUMBER, _TEXT = 0, 1  # as `_json_scan` has them
+_NUMBER, _TEXT = 0, 1  # as in `_json_scan`, which imports the compiler
 
 _TOKEN = re.compile(rb'(?P<quoted>"[^"]*")(?P<name>[ \t\r\n]*:)?|-?[0-9][0-9.eE+-]*')
 _MOST_BYTES = 65_536
@@ -112,7 +112,6 @@ class Template:
         for path in key_paths:
             self._keep(path, layout.resolve(record, path))
         self._time_slot, self._time_span = -1, -1
-        self._has_time = bool(time)
         if time:
             self._find_time(layout.times([record])[0])
 
@@ -168,7 +167,7 @@ class Template:
             rows: Those to look at, rising.
 
         Returns:
-            What was read; None where no message is of this template.
+            The records; None where no message is of this template.
         """
         everything = len(rows) == len(texts.begins)
         index = slice(None) if everything else np.array(rows, dtype=np.int64)
@@ -209,7 +208,7 @@ class Template:
         if self._time_slot >= 0:
             times = _numbers(float_times, whole_times, is_whole)
         elif self._time_span >= 0:
-            times = list(_texts(texts.joined, places[:, :, self._time_span]))
+            times = _texts(texts.joined, places[:, :, self._time_span])
         else:
             times = [None] * len(rows)
         return TemplateGroup(self, texts.joined, rows, values, times, places)

@@ -37,7 +37,7 @@ class Templates:
             raws: Messages of a slice.
 
         Returns:
-            What was read, and the indices of the messages that were not.
+            Groups of records, and the indices of the messages that are in none.
         """
         scan = compiled_reader.scan_for(len(raws))
         rest: Sequence[int] = range(len(raws))
