@@ -32,12 +32,13 @@ class Message(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="module")
 def reader() -> Iterator[CompiledReader]:
-    """Compiled code at hand, and a template after every slice."""
+    """Compiled code at hand, a template after every slice, and no pauses."""
     ready = CompiledReader(load, lambda: None)
     ready.load()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_json_templates, "compiled_reader", ready)
         patch.setattr(_json_templates, "_LEARN_AFTER", 1)
+        patch.setattr(_json_templates, "_MOST_DOUBLINGS", 0)
         yield ready
 
 
@@ -294,9 +295,10 @@ def test_shapes_that_take_turns_have_a_template_each(counting: Counting) -> None
 
 
 def test_templates_that_read_too_little_are_left_alone_for_longer_and_longer(
-    counting: Counting,
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until the messages are of a known shape again."""
+    monkeypatch.setattr(_json_templates, "_MOST_DOUBLINGS", 8)
     codec: Any = make_codec("json", CHANNELS)
     known = [Message(b"k", b'{"ts":1,"values":{"cpu":2}}')] * 10
     for number in range(2_000):
