@@ -22,7 +22,7 @@ from ._json_layout import Layout
 from ._key import Path
 from ._reader import Scan
 
-_NUMBER, _TEXT = 0, 1  # as `_json_scan` has them
+_NUMBER, _TEXT = 0, 1  # as in `_json_scan`, which imports the compiler
 
 _TOKEN = re.compile(rb'(?P<quoted>"[^"]*")(?P<name>[ \t\r\n]*:)?|-?[0-9][0-9.eE+-]*')
 _MOST_BYTES = 65_536
@@ -112,7 +112,6 @@ class Template:
         for path in key_paths:
             self._keep(path, layout.resolve(record, path))
         self._time_slot, self._time_span = -1, -1
-        self._has_time = bool(time)
         if time:
             self._find_time(layout.times([record])[0])
 
@@ -159,7 +158,9 @@ class Template:
         else:
             self._time_span = self._span(slot)
 
-    def read(self, scan: Scan, texts: Texts, rows: Sequence[int]) -> TemplateGroup | None:
+    def read(
+        self, scan: Scan, texts: Texts, rows: NDArray[np.int64]
+    ) -> tuple[TemplateGroup | None, NDArray[np.int64]]:
         """Read those messages that are of this template.
 
         Args:
@@ -168,11 +169,9 @@ class Template:
             rows: Those to look at, rising.
 
         Returns:
-            What was read; None where no message is of this template.
+            The records, None where no message is of this template; and the rows of the others.
         """
-        everything = len(rows) == len(texts.begins)
-        index = slice(None) if everything else np.array(rows, dtype=np.int64)
-        begins, ends = texts.begins[index], texts.ends[index]
+        begins, ends = texts.begins[rows], texts.ends[rows]
         n, spans = len(begins), int(self._spans.max(initial=-1)) + 1
         matches = np.empty(n, dtype=np.bool_)
         values = np.tile(self._constants, (n, 1))
@@ -198,10 +197,13 @@ class Template:
             places[0],
             places[1],
         )
-        if not matches.all():
-            if not matches.any():
-                return None
-            rows = [row for row, is_match in zip(rows, matches.tolist(), strict=True) if is_match]
+        others = rows[~matches]
+        if len(others) == len(rows):
+            return None, rows
+        indices: Sequence[int] = range(len(rows))
+        if len(others) or len(rows) < len(texts.begins):
+            indices = rows[matches].tolist()
+        if len(others):
             values, places = values[matches], places[:, matches]
             float_times, whole_times = float_times[matches], whole_times[matches]
             is_whole = is_whole[matches]
@@ -209,10 +211,10 @@ class Template:
         if self._time_slot >= 0:
             times = _numbers(float_times, whole_times, is_whole)
         elif self._time_span >= 0:
-            times = list(_texts(texts.joined, places[:, :, self._time_span]))
+            times = _texts(texts.joined, places[:, :, self._time_span])
         else:
-            times = [None] * len(rows)
-        return TemplateGroup(self, texts.joined, rows, values, times, places)
+            times = [None] * len(indices)
+        return TemplateGroup(self, texts.joined, indices, values, times, places), others
 
     def field(self, path: Path, joined: bytes, places: NDArray[np.int64]) -> list[Any]:
         """Return the values of messages at a path of the key expression.

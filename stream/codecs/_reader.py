@@ -70,7 +70,7 @@ class CompiledReader:
         self._scan = self._load()
 
     def wait(self) -> None:
-        """Wait for what is going on, if anything is."""
+        """Wait for the thread, if it has been started."""
         if self._thread is not None:
             self._thread.join()
 

@@ -32,12 +32,13 @@ class Message(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="module")
 def reader() -> Iterator[CompiledReader]:
-    """Compiled code at hand, and a template after every slice."""
+    """Compiled code at hand, a template after every slice, and no pauses."""
     ready = CompiledReader(load, lambda: None)
     ready.load()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_json_templates, "compiled_reader", ready)
         patch.setattr(_json_templates, "_LEARN_AFTER", 1)
+        patch.setattr(_json_templates, "_MOST_DOUBLINGS", 0)
         yield ready
 
 
@@ -45,13 +46,14 @@ class Counting:
     """The compiled function, and the messages that it has read."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.read = 0
+        self.read = self.tried = 0
         original = Template.read
 
         def read(template: Template, *arguments: Any) -> Any:
-            group = original(template, *arguments)
+            group, others = original(template, *arguments)
             self.read += 0 if group is None else len(group.indices)
-            return group
+            self.tried += len(arguments[-1])
+            return group, others
 
         patch.setattr(Template, "read", read)
 
@@ -287,18 +289,34 @@ def test_odd_texts_are_those_of_the_typed_decoder(counting: Counting) -> None:
 def test_shapes_that_take_turns_have_a_template_each(counting: Counting) -> None:
     shapes = [b'{"ts":1,"values":{"%s":2}}' % name for name in (b"cpu", b"disk", b"mem.used")]
     messages = [Message(b"k", shape) for shape in shapes]
-    decoded = check(messages, messages * 4)
-    assert decoded.message.tolist() == list(range(12))
-    assert counting.read == 12
+    decoded = check(messages * 3, messages * 8)
+    assert decoded.message.tolist() == list(range(24))
+    assert counting.read >= 24
+
+
+def test_templates_that_read_too_little_are_left_alone_for_longer_and_longer(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the messages are of a known shape again."""
+    monkeypatch.setattr(_json_templates, "_MOST_DOUBLINGS", 8)
+    codec: Any = make_codec("json", CHANNELS)
+    known = [Message(b"k", b'{"ts":1,"values":{"cpu":2}}')] * 10
+    for number in range(2_000):
+        codec.decode([Message(b"k", b'{"ts":1,"values":{"cpu":2},"x%d":3}' % number)])
+    assert counting.tried < 8 * 2_000 / 100
+    assert counting.read == 0
+    for _ in range(600):
+        codec.decode(known)
+    assert counting.read > 1_000
 
 
 def test_a_template_is_made_again_for_no_message_that_it_cannot_read(counting: Counting) -> None:
     good, odd = (b'{"ts":1,"values":{"cpu":%s}}' % x for x in (b"2", b"123456789012345678901"))
     codec: Any = make_codec("json", CHANNELS)
-    for value in (good, odd, odd, good):
+    for value in (good, odd, good, odd, good):
         codec.decode([Message(b"k", value)])
     assert len(codec._templates._templates) == 1
-    assert counting.read == 1
+    assert counting.read == 2
 
 
 @pytest.mark.parametrize(
