@@ -16,6 +16,7 @@ from ._http import authorization as authorization
 from ._incidents import Incidents as Incidents
 from ._progress import Progress as Progress
 from ._reading import first_offsets as first_offsets
+from ._reading import group_member as group_member
 from ._reading import wait_for_topics as wait_for_topics
 from ._receivers import RECEIVERS as RECEIVERS
 from ._receivers import ReceiverName as ReceiverName

@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from stream.errors import UserError
 from stream.observe import BridgeHealth, BridgeMetrics
 from stream.settings import Settings
-from stream.tools import clients, reading
+from stream.tools import reading
 from stream.types import TP
 
 from ._alerts import AlertTable
@@ -27,7 +27,7 @@ from ._control_reader import ControlReader
 from ._http import Result
 from ._orders import Orders
 from ._progress import Progress
-from ._reading import first_offsets, wait_for_topics
+from ._reading import first_offsets, group_member, wait_for_topics
 from ._receiver import Receiver
 from ._receivers import RECEIVERS, ReceiverName
 
@@ -95,11 +95,8 @@ class Bridge:
         creator = "`ember run`" if source == "triggers" else "`ember incidents`"
         if not wait_for_topics(self._settings, self._topics, creator, self._health, stop):
             return
-        kafka = self._settings.kafka
-        session = round(1000 * kafka.session_timeout_seconds)
-        consumer = clients.open_consumer(kafka, self.group, session__timeout__ms=session)
-        self._health.phase("joining", f"group {self.group}", self._clock())
-        try:
+        member = group_member(self._settings, self.group, self._health, self._clock(), "the bridge")
+        with closing(self._control), member as consumer:
             consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked)
             log.info("started", group=self.group, topics=self._topics)
             # Read, send, commit, in this order: a commit never passes an unsent alert.
@@ -116,11 +113,6 @@ class Bridge:
                     lag=self._lag(consumer),
                 )
             log.info("stopping", firing=self._alerts.firing, unsent=self._unsent)
-        except KafkaException as error:
-            raise UserError(f"The broker refused the bridge: {error.args[0].str()}.") from None
-        finally:
-            consumer.close()
-            self._control.close()
 
     # -- the group
 

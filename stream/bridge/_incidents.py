@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
@@ -25,7 +26,7 @@ from stream.tools import clients, reading
 from stream.types import TP
 
 from ._progress import Progress
-from ._reading import first_offsets, wait_for_topics
+from ._reading import first_offsets, group_member, wait_for_topics
 
 log = structlog.stdlib.get_logger("ember")
 
@@ -98,13 +99,14 @@ class Incidents:
         if not wait_for_topics(self._settings, triggers, "`ember run`", self._health, stop):
             return
         self._create_topics()
-        session = round(1000 * kafka.session_timeout_seconds)
-        member = clients.open_consumer(kafka, self.group, session__timeout__ms=session)
         # With `exactly_once` triggers are parts of transactions.
         reader = clients.open_consumer(kafka, isolation__level="read_committed")
         producer = clients.open_producer(kafka)
-        self._health.phase("joining", f"group {self.group}", time.monotonic())
-        try:
+        own = group_member(
+            self._settings, self.group, self._health, time.monotonic(), "the incidents"
+        )
+        # The member is closed first: it gives its partitions back, for which it needs the reader.
+        with closing(reader), own as member:
             member.subscribe(
                 sorted(self._topics),
                 on_assign=lambda consumer, tps: self._assigned(consumer, reader, tps),
@@ -119,11 +121,6 @@ class Incidents:
                 self._commit(member)
                 self._report(reader)
             log.info("stopping", group=self.group)
-        except KafkaException as error:
-            raise UserError(f"The broker refused the incidents: {error.args[0].str()}.") from None
-        finally:
-            member.close()  # gives its partitions back, for which it needs the reader
-            reader.close()
 
     def _create_topics(self) -> None:
         """Create the missing topics of incidents.

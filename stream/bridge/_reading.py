@@ -1,14 +1,17 @@
-"""Start of a process that reads triggers: wait for their topics, and find where to begin."""
+"""Start of a process that reads triggers: their topics, its group, and where to begin."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
+from stream.errors import UserError
 from stream.observe import BridgeHealth
 from stream.settings import Settings
 from stream.tools import clients
@@ -62,6 +65,34 @@ def wait_for_topics(
             logged_reason = reason
         stop.wait(_TOPIC_RETRY_SECONDS)
     return False
+
+
+@contextmanager
+def group_member(
+    settings: Settings, group: str, health: BridgeHealth, now: float, process: str, **options: Any
+) -> Iterator[Consumer]:
+    """Open a consumer that is to join a group, and close it at the end of the block.
+
+    Args:
+        settings: Settings of the service.
+        group: Consumer group.
+        health: Health of this process.
+        now: Monotonic clock, in seconds.
+        process: Name of this process in an error, such as `the bridge`.
+        **options: Further settings of the consumer, as for `clients.open_consumer`.
+
+    Raises:
+        UserError: If the broker refuses the login, or to be read in the block.
+    """
+    session = round(1000 * settings.kafka.session_timeout_seconds)
+    consumer = clients.open_consumer(settings.kafka, group, session__timeout__ms=session, **options)
+    health.phase("joining", f"group {group}", now)
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise UserError(f"The broker refused {process}: {error.args[0].str()}.") from None
+    finally:
+        consumer.close()
 
 
 def first_offsets(

@@ -32,7 +32,8 @@ _DEFAULT_LINES = 10
 
 Kind = Literal["anomalies", "triggers", "incidents", "dead-letters", "scores"]
 Matcher = Callable[[bytes | None], bool]
-Records = Callable[[Message], Iterable[dict[str, Any]]]
+Record = dict[str, Any]
+Records = Callable[[Message], Iterable[Record]]
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,14 @@ class _Window:
     """Part of the topics to show.
 
     Attributes:
-        lines: Number of newest messages; None for all.
+        lines: Number of newest lines; None for all.
         since_ms: Oldest Kafka timestamp, milliseconds since the epoch; None for any.
-        follow: Go on with new messages.
-        matches: Predicate of the keys to show; None for all.
+        matches: Predicate of the messages that have a line to show; None for all.
     """
 
     lines: int | None
     since_ms: int | None
-    follow: bool
-    matches: Matcher | None
+    matches: Callable[[Message], bool] | None
 
 
 def tail(
@@ -73,7 +72,7 @@ def tail(
 
     Args:
         kind: Output to show.
-        lines: Show the last N; of scores the last N messages.
+        lines: Show the last N; of scores the last N rows.
         since: Show those written since then: 30s, 15m, 2h, 7d, or an ISO 8601 time.
         key: Only these stream keys; * and ? stand for any characters.
         follow: Wait for new ones. Default without --lines and --since.
@@ -84,22 +83,30 @@ def tail(
     if lines is not None:
         require_at_least("lines", lines, 0)
     is_bounded = lines is not None or since is not None
-    window = _Window(
-        lines if is_bounded else _DEFAULT_LINES,
-        since_ms(since),
-        not is_bounded if follow is None else follow,
-        None if kind == "scores" else _matcher(key),
-    )
     if kind == "scores":
         require_arrow()
     metadata = clients.fetch_metadata(settings.kafka)
     partitions = output_topics(metadata, settings, kind, source.topic)
-    show = _printer(kind, json=json, matches=_matcher(key))
+    console = Console(soft_wrap=True, highlight=False)
+    for_people = console.is_terminal and not json
+    show = _printer(kind, console if for_people else None)
+    matcher = _matcher(key)
+    records = _records(kind, matcher, newest=for_people)
+    window = _Window(
+        lines if is_bounded else _DEFAULT_LINES,
+        since_ms(since),
+        None if matcher is None else lambda message: any(True for _ in records(message)),
+    )
     consumer = clients.open_consumer(settings.kafka)
     searchable = not clients.is_embedded(metadata)
     try:
-        for message in _messages(consumer, partitions, window, searchable=searchable):
-            show(message)
+        offsets = reading.offset_ranges(consumer, partitions)
+        present = _present(consumer, partitions, offsets, window, searchable=searchable)
+        present_records = chain.from_iterable(map(records, present))
+        show(present_records if window.lines is None else deque(present_records, window.lines))
+        if not is_bounded if follow is None else follow:
+            for message in _new(consumer, offsets):
+                show(records(message))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
@@ -143,35 +150,43 @@ def output_topics(
     return existing
 
 
-def _messages(
-    consumer: Consumer, partitions: dict[str, int], window: _Window, *, searchable: bool
-) -> Iterator[Message]:
-    """Yield the existing messages, oldest first, and then, to `follow`, the new ones."""
-    offsets = reading.offset_ranges(consumer, partitions)
+def _present(
+    consumer: Consumer,
+    partitions: dict[str, int],
+    offsets: dict[TP, tuple[int, int]],
+    window: _Window,
+    *,
+    searchable: bool,
+) -> list[Message]:
+    """Return existing messages, oldest first, that hold the lines to show, and perhaps more."""
     lines, oldest_ms, matches = window.lines, window.since_ms, window.matches
-    if lines != 0:
-        ranges = dict(offsets)
-        if oldest_ms is not None:
-            starts = reading.starts_since(consumer, partitions, oldest_ms, searchable=searchable)
-            ranges = {tp: (starts[tp], end) for tp, (_, end) in offsets.items()}
-        elif lines is not None and matches is None:
-            ranges = {tp: (max(low, end - lines), end) for tp, (low, end) in offsets.items()}
-        # Partitions arrive in any mixture: the last N of all are among the last N of each.
-        newest: dict[TP, deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
-        for message in reading.read_range(consumer, ranges):
-            is_recent = oldest_ms is None or message.timestamp()[1] >= oldest_ms
-            if is_recent and (matches is None or matches(message.key())):
-                newest[reading.partition_of(message)].append(message)
-        messages = sorted(chain.from_iterable(newest.values()), key=reading.log_order)
-        yield from messages[-lines:] if lines else messages
-    if not window.follow:
-        return
+    if lines == 0:
+        return []
+    ranges = dict(offsets)
+    if oldest_ms is not None:
+        starts = reading.starts_since(consumer, partitions, oldest_ms, searchable=searchable)
+        ranges = {tp: (starts[tp], end) for tp, (_, end) in offsets.items()}
+    elif lines is not None and matches is None:
+        # A message has one line at least.
+        ranges = {tp: (max(low, end - lines), end) for tp, (low, end) in offsets.items()}
+    # Partitions arrive in any mixture: the last N of all are among the last N of each.
+    newest: dict[TP, deque[Message]] = defaultdict(lambda: deque(maxlen=lines))
+    for message in reading.read_range(consumer, ranges):
+        is_recent = oldest_ms is None or message.timestamp()[1] >= oldest_ms
+        if is_recent and (matches is None or matches(message)):
+            newest[reading.partition_of(message)].append(message)
+    messages = sorted(chain.from_iterable(newest.values()), key=reading.log_order)
+    return messages[-lines:] if lines else messages
+
+
+def _new(consumer: Consumer, offsets: dict[TP, tuple[int, int]]) -> Iterator[Message]:
+    """Yield messages as they come, without an end."""
     consumer.assign([TopicPartition(*tp, end) for tp, (_, end) in offsets.items()])
     while True:
         for message in consumer.consume(500, timeout=0.2):
             if message.error() is not None:
                 reading.raise_if_fatal(message)
-            elif matches is None or matches(message.key()):
+            else:
                 yield message
 
 
@@ -188,35 +203,34 @@ def _matcher(pattern: str | None) -> Matcher | None:
     return matches
 
 
-def _printer(
-    kind: Kind, *, json: bool, matches: Matcher | None = None
-) -> Callable[[Message], None]:
+def _printer(kind: Kind, console: Console | None) -> Callable[[Iterable[Record]], None]:
+    """Return the function that shows records: on a console for people, else as JSON lines."""
     line = {
         "dead-letters": lines.dead_letter_line,
         "incidents": lines.incident_line,
         "scores": score_line,
     }.get(kind, lines.event_line)
-    console = Console(soft_wrap=True, highlight=False)
-    for_people = console.is_terminal and not json
-    records = _records(kind, matches, newest=for_people)
 
-    def show_lines(message: Message) -> None:
-        for record in records(message):
+    def show_lines(records: Iterable[Record]) -> None:
+        assert console is not None
+        for record in records:
             console.print(line(record))
 
-    def show_json(message: Message) -> None:
-        for record in records(message):
+    def show_json(records: Iterable[Record]) -> None:
+        for record in records:
             print_json(record)
         sys.stdout.flush()
 
-    return show_lines if for_people else show_json
+    return show_json if console is None else show_lines
 
 
 def _records(kind: Kind, matches: Matcher | None, *, newest: bool) -> Records:
     """Return the function that makes records of a message; one of scores has many keys."""
     if kind != "scores":
         record = lines.dead_letter_record if kind == "dead-letters" else lines.event_record
-        return lambda message: [record(message)]
+        return lambda message: (
+            [record(message)] if matches is None or matches(message.key()) else []
+        )
     rows = newest_records if newest else score_records
     if matches is None:
         return rows

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.control import documents_for_key
 from stream.keys import key_of
 
 from . import answers
@@ -175,6 +176,9 @@ def key_answer(store: Store, text: str) -> answers.KeyAnswer:
     number = _number(store, text)
     table = store.table
     series = store.scores.series(number, 2**62, 2**62, 1)
+    episodes = store.episodes.of_key(text)
+    event_ids = {event_id for episode in episodes for event_id in episode.bodies}
+    documents = documents_for_key(store.documents.control, None, text, event_ids)
     return answers.KeyAnswer(
         key=table.texts[number],
         channels=list(series.channels),
@@ -183,8 +187,8 @@ def key_answer(store: Store, text: str) -> answers.KeyAnswer:
         rows=int(table.rows[number]),
         row_seconds=table.row_seconds(number),
         firing=bool(firing_flags(store)[number]),
-        episodes=[episode_answer(store, episode) for episode in store.episodes.of_key(text)],
-        documents=[document_answer(document) for document in store.documents.of_key(text)],
+        episodes=[episode_answer(store, episode) for episode in episodes],
+        documents=[document_answer(document) for document in documents],
         partition=int(table.partition[number]),
     )
 

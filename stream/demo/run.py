@@ -138,6 +138,8 @@ def demo(
         try:
             with contextlib.ExitStack() as stack:
                 if options.console:
+                    live.incidents = DemoWorker(config, "incidents")
+                    stack.callback(live.incidents.stop)
                     console = console_beside(config, live.orders, live.inject, live.kill_worker)
                     report_step(f"Console: {stack.enter_context(console)}")
                 live.play()
@@ -154,6 +156,7 @@ class _Live:
     Attributes:
         orders: Orders of the console's buttons.
         worker: Worker that runs now.
+        incidents: Process that makes incidents; None without the console.
     """
 
     def __init__(
@@ -168,6 +171,7 @@ class _Live:
         self._options, self._scenario, self._link = options, scenario, link
         self._config, self._show = config, show
         self.worker = DemoWorker(config)
+        self.incidents: DemoWorker | None = None
         self.orders = Orders()
         self._started = started
         self._stop_at = math.inf if options.goes_on else options.seconds - _CLOSE_SECONDS
@@ -204,6 +208,8 @@ class _Live:
     def _take_turn(self) -> None:
         """Send rows if they are due, and listen to the worker."""
         self.worker.check()
+        if self.incidents is not None:
+            self.incidents.check()
         if self._may_send():
             self._send()
             self._link.listen(self._clock())

@@ -20,7 +20,7 @@ from .worker import GROUP
 
 CONSOLE_TOPICS: Final = {
     f"{TOPIC}.scores": PARTITIONS,
-    f"{TOPIC}.incidents": PARTITIONS,
+    f"{TOPIC}.incidents": 1,
     f"{GROUP}-control": 1,
 }
 """Topics beside those of every demo, with their partitions."""
@@ -33,6 +33,7 @@ def console_sections() -> dict[str, dict[str, object]]:
     return {
         "output": {"scores": "all"},
         "control": {"enabled": True},
+        "incidents": {"port": 0, "key_pattern": "{role}-{number}", "same_labels": ["role"]},
         "http": {"port": _free_port()},
         "console": {"port": 0, "user": _USER, "token": secrets.token_urlsafe(18)},
     }

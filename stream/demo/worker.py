@@ -1,4 +1,4 @@
-"""Worker of the demo: the service in a child process that never outlives the demo."""
+"""Processes of the demo: worker and incidents, children that never outlive the demo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import stream
 from stream.errors import UserError
@@ -17,6 +18,7 @@ from stream.errors import UserError
 from .link import TOPIC
 
 GROUP = "ember-demo"
+Role = Literal["worker", "incidents"]
 CHECKPOINT_SECONDS = 0.5  # the demo reads its progress off the committed offsets
 _STOP_SECONDS = 1.5
 
@@ -53,14 +55,16 @@ def settings_file(
 
 
 class DemoWorker:
-    """Child process that runs the worker.
+    """Child process that runs the worker, or `ember incidents`.
 
     Args:
         config: Settings file; its folder becomes the working directory and holds the log.
+        role: What it runs.
     """
 
-    def __init__(self, config: Path) -> None:
-        self._log = config.with_name("worker.log")
+    def __init__(self, config: Path, role: Role = "worker") -> None:
+        self._role = role
+        self._log = config.with_name(f"{role}.log")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("EMBER_")}
         root = str(Path(stream.__file__).parents[1])
         environment["PYTHONPATH"] = os.pathsep.join(
@@ -69,7 +73,7 @@ class DemoWorker:
         environment.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the demo itself
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-m", "stream.demo.worker", str(config)],
+                [sys.executable, "-m", "stream.demo.worker", str(config), role],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -90,7 +94,7 @@ class DemoWorker:
             return
         lines = self._log.read_text(errors="replace").strip().splitlines()
         raise UserError(
-            f"The demo's worker ended unexpectedly (exit code {code}): "
+            f"The demo's {self._role} process ended unexpectedly (exit code {code}): "
             f"{lines[-1] if lines else 'its log is empty'}"
         )
 
@@ -133,15 +137,17 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the worker: `python -m stream.demo.worker ember.toml`."""
+    """Run a process: `python -m stream.demo.worker ember.toml worker`."""
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Imports take a second; the thread that watches the parent runs already.
     from stream.app import run
+    from stream.bridge import serve_incidents
     from stream.settings import Settings
 
+    config, role = sys.argv[1:]
     try:
-        run(Settings.load(Path(sys.argv[1])))
+        (serve_incidents if role == "incidents" else run)(Settings.load(Path(config)))
     except UserError as error:
         sys.exit(error.message)
 

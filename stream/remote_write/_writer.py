@@ -15,13 +15,13 @@ from typing import Final, Literal
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from stream.bridge import Progress, Result, first_offsets, wait_for_topics
+from stream.bridge import Progress, Result, first_offsets, group_member, wait_for_topics
 from stream.errors import UserError
 from stream.key_pattern import KeyPattern
 from stream.observe import BridgeHealth, RemoteWriteMetrics
 from stream.scores import ScoresError, decode
 from stream.settings import Settings
-from stream.tools import clients, reading
+from stream.tools import reading
 from stream.types import TP
 
 from ._positions import RowPositions
@@ -103,23 +103,20 @@ class RemoteWriter:
         creator = "`ember run` with output.scores"
         if not wait_for_topics(self._settings, topics, creator, self._health, stop):
             return
-        kafka = self._settings.kafka
-        session = round(1000 * kafka.session_timeout_seconds)
-        # With `exactly_once` triggers are parts of transactions.
-        consumer = clients.open_consumer(
-            kafka, self.group, session__timeout__ms=session, isolation__level="read_committed"
+        member = group_member(
+            self._settings,
+            self.group,
+            self._health,
+            self._clock(),
+            "remote-write",
+            isolation__level="read_committed",  # with `exactly_once` triggers are in transactions
         )
-        self._health.phase("joining", f"group {self.group}", self._clock())
-        try:
+        with member as consumer:
             consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked)
             log.info("started", group=self.group, topics=topics)
             while not stop.is_set():
                 self._turn(consumer)
             log.info("stopping", keys=self._selection.keys, waiting=self._sender.waiting)
-        except KafkaException as error:
-            raise UserError(f"The broker refused to be read: {error.args[0].str()}.") from None
-        finally:
-            consumer.close()
 
     def _turn(self, consumer: Consumer) -> None:
         """Read, send and commit, in this order: a commit never passes rows that wait."""

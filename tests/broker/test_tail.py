@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from benchmarks.kafka_client import Send
 from stream.cli.options import OutputTopicOptions, parse_since
 from stream.cli.tail import _matcher, tail
 from stream.errors import UserError
+from stream.scores import encode
 from tests.broker.conftest import Broker
+from tests.stream.remote_write.scored import SECOND_US, START_US, scored
 
 pytestmark = pytest.mark.broker
 
@@ -148,3 +151,28 @@ def test_keys_match_whole_or_by_pattern() -> None:
     assert matches(b"a1")
     assert not matches(b"a2")
     assert not matches(None)
+
+
+def test_lines_of_scores_are_rows(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """Though a message has many of them; of a key too, whose rows are in some messages only."""
+    topic = broker.topic("scores", 3)
+    names = [b"web-1", b"db-1", b"web-2"]
+    for step in range(7):
+        keys = names if step % 2 else names[:2]
+        batch = scored(keys, [START_US + step * SECOND_US] * len(keys))
+        broker.produce(topic, [Send(None, encode(batch), NOW_MS + 1_000 * step, step % 3)])
+
+    def shown(**options: Any) -> list[tuple[str, float]]:
+        tail("scores", source=at(broker, topic), **options)
+        steps = [(line["key"], line["channels"]["cpu"]["value"]) for line in _lines(capsys)]
+        first = START_US / 1e6 % 3_600
+        return [(key, value - first) for key, value in steps]
+
+    rows = [(key.decode(), step) for step in range(7) for key in (names if step % 2 else names[:2])]
+    assert shown(lines=4) == rows[-4:]
+    assert shown(lines=0) == []
+    assert shown(lines=1_000) == rows
+    assert shown(lines=2, key="web-2") == [("web-2", 3), ("web-2", 5)]
+    since = datetime.fromtimestamp(NOW_MS / 1_000 + 5, UTC).isoformat()
+    assert shown(since=since) == [row for row in rows if row[1] >= 5]
+    assert shown(since=since, lines=3) == rows[-3:]

@@ -77,8 +77,9 @@ def test_how_rare_a_row_is_is_said_in_time_everywhere(open_page: Open) -> None:
     page.locator(".readout-words", has_text="once in").wait_for()
 
 
-def test_the_buttons_of_the_demo_cover_no_text_of_a_phone(open_page: Open) -> None:
-    page = open_page("/incidents", width=390)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_buttons_of_the_demo_cover_no_text(width: int, open_page: Open) -> None:
+    page = open_page("/incidents", width=width)
     page.route("**/api/status", _as_demo)
     page.route("**/api/demo", lambda route: route.fulfill(json={"kinds": ["spike", "drift"]}))
     page.reload()

@@ -1,4 +1,4 @@
-"""Prometheus' own programs, where this machine has them."""
+"""Programs that these tests need, where this machine has them: Prometheus, its tools, and Helm."""
 
 from __future__ import annotations
 
@@ -42,3 +42,12 @@ def alertmanager() -> str:
 def amtool() -> str:
     """Path of Alertmanager's tool."""
     return program("amtool")
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """Path of Helm, version 3 or later."""
+    found = shutil.which("helm")
+    if found is None:
+        lacking("helm", "helm is not installed (go install helm.sh/helm/v3/cmd/helm@latest)")
+    return found

@@ -21,7 +21,7 @@ export async function startDemo() {
   const why = state.locked;
   const guard = { class: "button small", disabled: Boolean(why), title: why || null };
   const killer = button("Kill the worker", kill, { ...guard, class: "button small danger" });
-  // On a narrow page it stands above the page: over it, it would cover text.
+  // Above the page: over it, it would cover text.
   document.getElementById("page")?.before(
     h(
       "details",

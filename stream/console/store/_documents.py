@@ -7,11 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from stream.control import (
     Acknowledgements,
-    Calendar,
     ControlSet,
     Document,
     Feedback,
-    Rule,
     Silence,
     compiled,
 )
@@ -61,16 +59,3 @@ class Documents:
             if keys.match(episode.key) and channels.match(episode.leader):
                 return document
         return None
-
-    def of_key(self, key: str) -> list[Document]:
-        """Return the documents that apply to a key."""
-        return [document for document in self.control.documents if _is_of(document, key)]
-
-
-def _is_of(document: Document, key: str) -> bool:
-    body = document.body
-    if isinstance(body, Feedback):
-        return body.key == key
-    if isinstance(body, Rule | Silence | Calendar):
-        return compiled(body.keys).match(key) is not None
-    return False

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream.console.store import HEAT_STEP_US, Store
-from stream.control import Acknowledgement, ControlSet, Document, Silence
+from stream.control import Acknowledgement, ControlSet, Document, Silence, documents_for_key
 from stream.scores import ScoreBatch
 from tests.stream.console import filled
 
@@ -285,5 +285,8 @@ def test_documents_are_found_by_event_and_key():
     assert store.documents.acknowledgement(episode).name == "x"
     assert store.documents.silence(episode) == wanted
     assert store.documents.feedback(episode) is None
-    assert {d.name for d in store.documents.of_key("web-001")} == {"s", "over", "other"}
-    assert {d.name for d in store.documents.of_key("db-001")} == {"over", "other"}
+    event_ids = set(episode.bodies)
+    documents = documents_for_key(store.documents.control, None, "web-001", event_ids)
+    assert {d.name for d in documents} == {"s", "over", "other"}
+    documents = documents_for_key(store.documents.control, None, "db-001")
+    assert {d.name for d in documents} == {"over", "other"}

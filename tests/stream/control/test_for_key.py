@@ -43,3 +43,6 @@ def test_each_kind_is_chosen_by_its_own_words() -> None:
     )
     names = {d.name for d in documents_for_key(control, "telemetry", "web-1", {event})}
     assert names == {"all-keys", "web", "backup", "move", "false-alarm", "known"}
+    anywhere = {d.name for d in documents_for_key(control, None, "web-1", {event})}
+    assert anywhere - names == {"elsewhere", "same-key-elsewhere"}
+    assert names <= anywhere
