@@ -67,7 +67,7 @@ def _sum_of_few(x: Any, begin: Any, n: Any) -> Any:
     whole = n - n % _LANES
     total = x.dtype.type(-0.0)
     if whole:
-        total = _sum_of_lanes(x, begin, whole)  # type: ignore[call-arg]
+        total = _sum_of_lanes(x, begin, whole)
     for i in range(begin + whole, begin + n):
         total += x[i]
     return total
