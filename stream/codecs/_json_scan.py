@@ -123,70 +123,70 @@ def read_number(text: Any, begin: Any, end: Any) -> Any:
         The place behind it, or `NOWHERE` where it is no number or not certain; the float64; the
         int64 where the number is whole; and whether it is, as written.
     """
-    at = begin
-    is_negative = at < end and text[at] == 45
+    cursor = begin
+    is_negative = cursor < end and text[cursor] == 45
     if is_negative:
-        at += _U1
-    digits, first, scale, power, is_whole = _U0, at, np.int64(0), np.int64(0), True
-    while at < end:
-        digit = np.uint64(text[at]) - _U48
+        cursor += _U1
+    digits, first, scale, power, is_whole = _U0, cursor, np.int64(0), np.int64(0), True
+    while cursor < end:
+        digit = np.uint64(text[cursor]) - _U48
         if digit > _U9:
             break
         digits = digits * _U10 + digit
-        at += _U1
-    count = np.int64(at - first)
+        cursor += _U1
+    count = np.int64(cursor - first)
     if count == 0 or (count > 1 and text[first] == 48):
         return NOWHERE, 0.0, 0, False
-    if at < end and text[at] == 46:
+    if cursor < end and text[cursor] == 46:
         is_whole = False
-        at += _U1
-        point = at
-        while at < end:
-            digit = np.uint64(text[at]) - _U48
+        cursor += _U1
+        point = cursor
+        while cursor < end:
+            digit = np.uint64(text[cursor]) - _U48
             if digit > _U9:
                 break
             digits = digits * _U10 + digit
-            at += _U1
-        scale = np.int64(at - point)
+            cursor += _U1
+        scale = np.int64(cursor - point)
         count += scale
         if scale == 0:
             return NOWHERE, 0.0, 0, False
     if count > _MOST_DIGITS:  # zeros in front do not count
-        place = first
-        while count > 0 and (text[place] == 48 or text[place] == 46):
-            if text[place] == 48:
+        part_index = first
+        while count > 0 and (text[part_index] == 48 or text[part_index] == 46):
+            if text[part_index] == 48:
                 count -= 1
-            place += _U1
+            part_index += _U1
         if count > _MOST_DIGITS:
             return NOWHERE, 0.0, 0, False
-    if at < end and (text[at] == 101 or text[at] == 69):
+    if cursor < end and (text[cursor] == 101 or text[cursor] == 69):
         is_whole = False
-        at += _U1
-        is_small = at < end and text[at] == 45
-        if at < end and (is_small or text[at] == 43):
-            at += _U1
-        place = at
-        while at < end and 48 <= text[at] <= 57 and power < 1_000:
-            power = power * 10 + (np.int64(text[at]) - 48)
-            at += _U1
-        if at == place:
+        cursor += _U1
+        is_small = cursor < end and text[cursor] == 45
+        if cursor < end and (is_small or text[cursor] == 43):
+            cursor += _U1
+        part_index = cursor
+        while cursor < end and 48 <= text[cursor] <= 57 and power < 1_000:
+            power = power * 10 + (np.int64(text[cursor]) - 48)
+            cursor += _U1
+        if cursor == part_index:
             return NOWHERE, 0.0, 0, False
         if is_small:
             power = -power
     if is_whole:
         if count > _MOST_WHOLE_DIGITS:
             return NOWHERE, 0.0, 0, False
-        whole = np.int64(digits)
+        integer_value = np.int64(digits)
         if is_negative:
-            whole = -whole
-        return at, np.float64(whole), whole, True
+            integer_value = -integer_value
+        return cursor, np.float64(integer_value), integer_value, True
     power -= scale
     if power < -_MOST_POWER or power > _MOST_POWER:
         return NOWHERE, 0.0, 0, False
     number, is_certain = nearest_float(digits, power)
     if not is_certain:
         return NOWHERE, 0.0, 0, False
-    return at, (-number if is_negative else number), 0, False
+    return cursor, (-number if is_negative else number), 0, False
 
 
 @compiled
@@ -233,42 +233,42 @@ def scan(
     # Places are unsigned: a signed one could count from the end, which costs a test a byte.
     slots = kinds.size
     for row in range(begins.size):
-        at, end = np.uint64(begins[row]), np.uint64(ends[row])
-        place, is_match = _U0, True
+        cursor, end = np.uint64(begins[row]), np.uint64(ends[row])
+        part_index, is_match = _U0, True
         for slot in range(slots + 1):
-            length = np.uint64(literal_ends[slot]) - place
-            if at + length > end:
+            length = np.uint64(literal_ends[slot]) - part_index
+            if cursor + length > end:
                 is_match = False
                 break
             difference = np.uint8(0)
             for i in range(length):  # without a branch, so that many bytes go at once
-                difference |= text[at + i] ^ literals[place + i]
+                difference |= text[cursor + i] ^ literals[part_index + i]
             if difference:
                 is_match = False
                 break
-            at += length
-            place += length
+            cursor += length
+            part_index += length
             if slot == slots:
                 break
-            begin = at
+            begin = cursor
             if kinds[slot] == TEXT:
-                while at < end:
-                    byte = text[at]
+                while cursor < end:
+                    byte = text[cursor]
                     if byte == 34 or byte == 92 or byte < 32 or byte > highest:
                         break
-                    at += _U1
+                    cursor += _U1
             else:
-                at, number, whole, is_whole = read_number(text, begin, end)
-                if at == NOWHERE or (spans[slot] >= 0 and not is_whole):
+                cursor, number, integer_value, is_whole = read_number(text, begin, end)
+                if cursor == NOWHERE or (spans[slot] >= 0 and not is_whole):
                     is_match = False
                     break
                 if columns[slot] >= 0:
                     values[row, columns[slot]] = number
                 if slot == time_slot:
                     float_times[row] = number
-                    whole_times[row] = whole
+                    whole_times[row] = integer_value
                     is_whole_time[row] = is_whole
             if spans[slot] >= 0:
                 span_begins[row, spans[slot]] = begin
-                span_ends[row, spans[slot]] = at
-        matches[row] = is_match and at == end
+                span_ends[row, spans[slot]] = cursor
+        matches[row] = is_match and cursor == end

@@ -82,7 +82,7 @@ class Template:
         places, kinds = _slots(raw)
         if len(places) > _MOST_SLOTS:
             raise ValueError("The message has too many values.")
-        borders = [0, *(border for place in places for border in place), len(raw)]
+        borders = [0, *(border for border_pair in places for border in border_pair), len(raw)]
         literals = [raw[begin:end] for begin, end in list(pairwise(borders))[::2]]
         marks = [
             b"%d" % (_FIRST_MARK + slot) if kind == _NUMBER else b"mark-%d" % slot
@@ -197,13 +197,13 @@ class Template:
             places[0],
             places[1],
         )
-        others = rows[~matches]
-        if len(others) == len(rows):
+        unread_rows = rows[~matches]
+        if len(unread_rows) == len(rows):
             return None, rows
         indices: Sequence[int] = range(len(rows))
-        if len(others) or len(rows) < len(texts.begins):
+        if len(unread_rows) or len(rows) < len(texts.begins):
             indices = rows[matches].tolist()
-        if len(others):
+        if len(unread_rows):
             values, places = values[matches], places[:, matches]
             float_times, whole_times = float_times[matches], whole_times[matches]
             is_whole = is_whole[matches]
@@ -214,7 +214,7 @@ class Template:
             times = _texts(texts.joined, places[:, :, self._time_span])
         else:
             times = [None] * len(indices)
-        return TemplateGroup(self, texts.joined, indices, values, times, places), others
+        return TemplateGroup(self, texts.joined, indices, values, times, places), unread_rows
 
     def field(self, path: Path, joined: bytes, places: NDArray[np.int64]) -> list[Any]:
         """Return the values of messages at a path of the key expression.
@@ -298,7 +298,7 @@ def _numbers(
     if not is_whole.any():
         return floats
     pairs = zip(is_whole.tolist(), integers.tolist(), floats.tolist(), strict=True)
-    return [integer if whole else number for whole, integer, number in pairs]
+    return [integer if integral else number for integral, integer, number in pairs]
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -23,7 +23,7 @@ _F = np.float32
 _ZERO, _ONE, _HALF = _F(0.0), _F(1.0), _F(0.5)
 _LEAST_EXTREME, _NOTHING = _F(1e-3), _F(NOTHING)
 _LN2 = float(np.log(2.0))
-_FRESHER = tuple(SLOW.get(place, -1) for place in range(SIGNALS))
+_FRESHER = tuple(SLOW.get(signal, -1) for signal in range(SIGNALS))
 """Place of the signal of 5 rows beside each slow one; -1 beside the others."""
 _WIDE = ("level_rows", "level_least", "level_most")
 _NARROW = ("profiles", "day_size", "widening", "anchor_half_life")
@@ -76,11 +76,11 @@ def judge_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> No
             if not out.change[row, c] >= _HALF * spread and severity > _NOTHING:
                 severity = _NOTHING
             hold = severity if severity > hold else hold
-            for place in range(SIGNALS):
-                severity = severities[place * n_channels + c]
+            for signal in range(SIGNALS):
+                severity = severities[signal * n_channels + c]
                 largest = severity if severity > largest else largest
-                if _FRESHER[place] >= 0:
-                    slow, fresh = out.signals[row, place, c], out.signals[row, _FRESHER[place], c]
+                if _FRESHER[signal] >= 0:
+                    slow, fresh = out.signals[row, signal, c], out.signals[row, _FRESHER[signal], c]
                     if not fresh * slow >= _HALF * slow * slow and severity > _NOTHING:
                         severity = _NOTHING
                 hold = severity if severity > hold else hold
@@ -105,15 +105,15 @@ def _parameters(stage: ChannelEvidence) -> tuple[Any, ...]:
     narrow = {name: contiguous(getattr(stage, name)) for name in _NARROW}
     anchor_lives = np.maximum(narrow["anchor_half_life"], _ONE)
     lives = np.concatenate([contiguous(stage.half_lives), anchor_lives])
-    half_lives, places = np.unique(lives, return_inverse=True)
+    half_lives, life_index = np.unique(lives, return_inverse=True)
     tables = tables_of(stage.n_channels)
     least, beginning = stage.curves.beginnings(tables, SIGNALS * stage.n_channels)
     return Model(
         kind=contiguous(stage.transforms.kind),
         width=contiguous(stage.transforms.width, np.float64),
         half_lives=half_lives,
-        of_average=places[:MEANS].copy(),
-        of_anchor=places[MEANS:].copy(),
+        of_average=life_index[:MEANS].copy(),
+        of_anchor=life_index[MEANS:].copy(),
         scale_rate=_F(-_LN2 / stage.scale_half_life),
         foretells=np.array(stage.shared.T, order="C"),
         tables=contiguous(stage.curves.tables),
@@ -142,8 +142,8 @@ def channel_evidence(
     )
     model: Any = prepared(stage, sources, _parameters)
     packed, learns = observation.packed, np.count_nonzero(observation.warming) > 0
-    kept, level = (USUAL[1:], USUAL[:1]) if learns else (USUAL, ())
-    values = {name: contiguous(state[name], state[name].dtype) for name in kept}
+    constant_fields, level = (USUAL[1:], USUAL[:1]) if learns else (USUAL, ())
+    values = {name: contiguous(state[name], state[name].dtype) for name in constant_fields}
     new = {name: state[name].copy() for name in (*level, *_FOLLOWED)}
     fields = Fields(**values, **new)
     rows, out = _rows(stage, x, observation), _outputs(x.shape)
@@ -151,8 +151,8 @@ def channel_evidence(
 
     observation.channel_severity, observation.channel_hold = out.severity, out.hold
     deviation = KeyColumn(fields.usual_unit, packed.key)
-    shown = (getattr(out, name) for name in Usual.COLUMNS)
-    observation.usual = Usual(stage.transforms, stage.lowest, deviation, *shown)
+    usual_columns = (getattr(out, name) for name in Usual.COLUMNS)
+    observation.usual = Usual(stage.transforms, stage.lowest, deviation, *usual_columns)
     extremes: Any = KeyColumn(fields.usual_extremes, packed.key)
     if observation.age is not None:
         extremes = WeighedColumn(extremes, KeyColumn(model.widening, rows.age))
@@ -163,7 +163,7 @@ def channel_evidence(
         stage.statistic_severities, usual, followed, out.signals[:, :SIGNALS]
     )
     # The very same arrays where nothing was learnt: nothing to write.
-    return new | {name: state[name] for name in kept}, out.without_season
+    return new | {name: state[name] for name in constant_fields}, out.without_season
 
 
 def _rows(stage: ChannelEvidence, x: Any, observation: Observation) -> Rows:

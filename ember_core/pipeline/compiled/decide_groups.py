@@ -78,7 +78,7 @@ def follow_groups(
     mids, highs, excesses, alarm_rows = tail_state
     anchors, joint_mids, joint_sizes, extremes = joint_state
     evidences, firing, refractory, feedback, calm, paged = motor_state[:6]
-    joined, habituation, raised, lowered = motor_state[6:]
+    members, habituation, raised, lowered = motor_state[6:]
     score, size, elapsed, learning, may_fire = columns
     channel_severity, channel_hold, confidence, shift = groups
     tables, levels, leasts = curves
@@ -90,7 +90,11 @@ def follow_groups(
     level, habituation_limit, accept_after = _F(group_rule[0]), _F(group_rule[1]), _F(group_rule[2])
     return_after, longest = _F(group_rule[3]), _F(group_rule[4])
     on, escalation, margin = _F(motor_rule[0]), _F(motor_rule[1]), _F(motor_rule[2])
-    joining_rows, calm_rows, rest = np.int64(motor_rule[3]), np.int64(motor_rule[4]), motor_rule[5]
+    joining_rows, calm_rows, refractory_rows = (
+        np.int64(motor_rule[3]),
+        np.int64(motor_rule[4]),
+        motor_rule[5],
+    )
     last = channel_severity.shape[1]
     count, rows = last + 1, key.size
     row_numbers = np.empty((5, rows), np.float32)
@@ -162,7 +166,7 @@ def follow_groups(
             if may and paged[k] >= joining_rows:
                 late, latest = 0, _NEVER
                 for g in range(count):
-                    if not joined[k, g] and effective[g] > latest:
+                    if not members[k, g] and effective[g] > latest:
                         late, latest = g, effective[g]
                 updates = latest >= escalated
                 lead = late if updates else lead
@@ -172,14 +176,14 @@ def follow_groups(
         is_firing = (is_open and not resolves) or fires
         paged_now = paged[k] + 1 if is_firing and not is_page else 0
         for g in range(count):
-            is_member = is_open and is_firing and joined[k, g] > 0
+            is_member = is_open and is_firing and members[k, g] > 0
             is_told = is_firing and paged_now <= joining_rows and effective[g] >= escalated
             is_member = is_member or is_told or (is_page and g == lead)
-            joined[k, g] = is_member
+            members[k, g] = is_member
             if g < last and x[g] >= level and (is_member or resolves):
                 habituation[k, g] = larger(habituation[k, g], x[g] - on + margin)
         evidences[k], firing[k] = evidence, is_firing
-        refractory[k] = np.int64(rest) if resolves else max(refractory[k] - 1, 0)
+        refractory[k] = np.int64(refractory_rows) if resolves else max(refractory[k] - 1, 0)
         calm[k], paged[k] = calm_now if is_firing else 0, paged_now
 
         # The tail stands still in an episode; it decides nothing of it.

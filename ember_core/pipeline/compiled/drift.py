@@ -42,25 +42,25 @@ def follow_drift(key: Any, z: Any, elapsed: Any, fields: Any, rule: Any, out: An
             still; and the number of channels that is far off in an incident; float32 each.
         out: Rows without drift, `(R, C)`, float32, written to.
     """
-    usual_size, sizes, levels, held = fields
-    rate, longest_hold, many = rule
+    usual_size, sizes, levels, hold_times = fields
+    rate, longest_hold, many_far = rule
     n_rows, n_channels = z.shape
     gains = np.empty(n_rows, np.float32)
     for row in range(n_rows):
         gains[row] = _ONE - exp32(rate * elapsed[row])
     for row in range(n_rows):
-        k, far = key[row], _ZERO
+        k, far_count = key[row], _ZERO
         for c in range(n_channels):
             usual, present = usual_size[k, c], np.isfinite(z[row, c])
             floor = _SMALLEST if usual < _SMALLEST else usual
             growth = sizes[k, c] / (floor if usual > _ZERO else _INFINITE)
             distance = z[row, c] - levels[k, c] if present else _ZERO
             departure = _clip(distance / (_ONE if growth < _ONE else growth), _CLIP)
-            far += _ONE if abs(departure) > _FAR else _ZERO
+            far_count += _ONE if abs(departure) > _FAR else _ZERO
             out[row, c] = departure if present else _F(np.nan)
-        is_incident = far > many
-        hold = held[k] + (elapsed[row] if is_incident else _MINUS_TWO * elapsed[row])
-        held[k] = hold = hold if hold > _ZERO else _ZERO
+        is_incident = far_count > many_far
+        hold = hold_times[k] + (elapsed[row] if is_incident else _MINUS_TWO * elapsed[row])
+        hold_times[k] = hold = hold if hold > _ZERO else _ZERO
         gain_of_row = _ZERO if is_incident and hold <= longest_hold else gains[row]
         for c in range(n_channels):
             present = np.isfinite(z[row, c])

@@ -94,8 +94,8 @@ def exp32(x: Any) -> Any:
     wide: Any = np.float64(x)
     wide = -_MOST32 if wide < -_MOST32 else wide
     wide = _MOST32 if wide > _MOST32 else wide
-    k, rest = _fused_exp_parts(wide)
-    return _F((1.0 + rest) * _power_of_two(k))
+    k, fraction = _fused_exp_parts(wide)
+    return _F((1.0 + fraction) * _power_of_two(k))
 
 
 @fused
@@ -104,9 +104,9 @@ def tanh32(x: Any) -> Any:
     size: Any = np.float64(x)
     size = -size if size < 0.0 else size
     size = _TANH_ONE if size > _TANH_ONE else size
-    k, rest = _fused_exp_parts(2.0 * size)
+    k, fraction = _fused_exp_parts(2.0 * size)
     power = _power_of_two(k)
-    less_one = power * rest + (power - 1.0)  # e^2x - 1, without loss where x is small
+    less_one = power * fraction + (power - 1.0)  # e^2x - 1, without loss where x is small
     return _F(np.copysign(less_one / (less_one + 2.0), np.float64(x)))
 
 
@@ -228,9 +228,9 @@ def wide_exp(x: Any) -> Any:
     x = MOST_EXPONENT if x > MOST_EXPONENT else x
     if x != x:
         return _round_wide(x)
-    k, rest = _exp_parts(x)
+    k, fraction = _exp_parts(x)
     half = k // 2  # the powers of two of the ends are no normal numbers
-    return _round_wide((1.0 + rest) * _power_of_two(half) * _power_of_two(k - half))
+    return _round_wide((1.0 + fraction) * _power_of_two(half) * _power_of_two(k - half))
 
 
 @compiled

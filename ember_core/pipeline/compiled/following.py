@@ -197,10 +197,10 @@ def _forget(elapsed: Any, model: Any, shares: Any) -> None:
         model: `Model`.
         shares: By half-life, and that of the scale at the end, `(L + 1, R)`, written to.
     """
-    for place in range(model.half_lives.size):
-        half_life = model.half_lives[place]
+    for mean_index in range(model.half_lives.size):
+        half_life = model.half_lives[mean_index]
         for row in range(elapsed.size):
-            shares[place, row] = _ONE - exp32(_MINUS_LN2 * elapsed[row] / half_life)
+            shares[mean_index, row] = _ONE - exp32(_MINUS_LN2 * elapsed[row] / half_life)
     for row in range(elapsed.size):
         shares[-1, row] = _ONE - exp32(model.scale_rate * elapsed[row])
 
@@ -222,7 +222,7 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
     shares = np.empty((n_lives + 1, key.size), np.float32)
     _forget(rows.elapsed, model, shares)
     scratch = np.empty((4, n_channels), np.float32)
-    departures, given, foretold, counts = scratch[0], scratch[1], scratch[2], scratch[3]
+    departures, allowed, foretold, counts = scratch[0], scratch[1], scratch[2], scratch[3]
     has_bounds = rows.low.size > 0
     transformed = seasonal = out.without_season
     transform_columns(rows.x, model.kind, model.width, transformed)
@@ -243,30 +243,30 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
                 profile += fields.usual_loadings[k, c, i] * model.profiles[week, c, i]
             size, day_size = fields.usual_size[k, c], model.day_size[day, c]
             size = _LEAST_SIZE if size < _LEAST_SIZE else size
-            x, seen = rows.x[row, c], fields.channel_rows[k, c]
+            x, row_count = rows.x[row, c], fields.channel_rows[k, c]
             y = transformed[row, c]
             residual = y / unit - profile if is_judged else np.nan
             level = fields.usual_level[k, c]
             if warming:
-                within = _clip(y, model.level_least[c], model.level_most[c])
-                learnt = residual + (within - y) / unit
-                value_rows = np.float64(seen + _ONE) + model.level_rows[c]
+                limited = _clip(y, model.level_least[c], model.level_most[c])
+                learnt = residual + (limited - y) / unit
+                value_rows = np.float64(row_count + _ONE) + model.level_rows[c]
                 level += (learnt - level) / value_rows if np.isfinite(learnt) else 0.0
                 fields.usual_level[k, c] = level
             z = _F(residual - level) / size
             present = np.isfinite(z)
             z = z if present else _ZERO
             count = _ONE if present else _ZERO
-            value_count = seen + count
+            value_count = row_count + count
             fields.channel_rows[k, c] = value_count
 
             # The last value, and the change since then.
             run = fields.equal_run[k, c]
             if np.isfinite(x):
-                goes_on = x == fields.last_value[k, c] and seen > _ZERO
+                goes_on = x == fields.last_value[k, c] and row_count > _ZERO
                 run = run + _ONE if goes_on else _ZERO
                 fields.last_value[k, c], fields.equal_run[k, c] = x, run
-            change = abs(z - fields.last_departure[k, c]) / day_size if seen > _ZERO else _ZERO
+            change = abs(z - fields.last_departure[k, c]) / day_size if row_count > _ZERO else _ZERO
             largest = _LARGEST_CHANGE * fields.usual_change[k, c]
             change = largest if change > largest else change
             if present:
@@ -282,15 +282,15 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
                 alarming *= model.widening[rows.age[row], 1, c]
             unusual = abs(fields.channel_averages[k, 0, c]) > alarming
             anchor = fields.channel_anchor[k, c]
-            is_first = present and half_life > _ZERO and seen == _ZERO and not warming
+            is_first = present and half_life > _ZERO and row_count == _ZERO and not warming
             origin = z if is_first else anchor
             distance = (z - origin) / day_size
-            far = fields.channel_far[k, c]
+            far_time = fields.channel_far[k, c]
             if present:
-                far += elapsed if abs(distance) > _FAR or unusual else _MINUS_TWO * elapsed
-                far = far if far > _ZERO else _ZERO
-            fields.channel_far[k, c] = far
-            is_free = far >= half_life or is_first
+                far_time += elapsed if abs(distance) > _FAR or unusual else _MINUS_TWO * elapsed
+                far_time = far_time if far_time > _ZERO else _ZERO
+            fields.channel_far[k, c] = far_time
+            is_free = far_time >= half_life or is_first
             share = _ZERO if unusual and not is_free else gain
             bound = _INFINITE if is_free else _FAR * day_size
             fields.channel_anchor[k, c] = anchor + share * _clip(z - anchor, -bound, bound)
@@ -322,7 +322,7 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
             counting = bounded if present else _ZERO
             if has_bounds:
                 counting = _clip(counting, rows.low[row, c], rows.high[row, c])
-            given[c] = counting
+            allowed[c] = counting
             out.signals[row, 0, c] = departure if present else _ZERO
             out.signals[row, JUMP, c] = jump if present else _ZERO
             out.change[row, c], out.equal_run[row, c] = change, run
@@ -334,15 +334,15 @@ def follow_channels(key: Any, rows: Any, fields: Any, model: Any, out: Any) -> N
 
         # The part of a departure that the other channels do not foretell.
         for c in range(n_channels):
-            foretold[c] = given[0] * model.foretells[0, c]
+            foretold[c] = allowed[0] * model.foretells[0, c]
         for i in range(1, n_channels):
-            given_by = given[i]
+            given_by = allowed[i]
             for c in range(n_channels):
                 foretold[c] += given_by * model.foretells[i, c]
         for c in range(n_channels):
-            own = departures[c] - foretold[c]
-            out.signals[row, OWN, c] = own if counts[c] > _ZERO else _ZERO
-            bounded = _clip(own, -_MOST_AVERAGED, _MOST_AVERAGED)
+            own_part = departures[c] - foretold[c]
+            out.signals[row, OWN, c] = own_part if counts[c] > _ZERO else _ZERO
+            bounded = _clip(own_part, -_MOST_AVERAGED, _MOST_AVERAGED)
             for m in range(OWN_PARTS - 1):
                 average = fields.own_averages[k, m, c]
                 average += weights[m] * counts[c] * (bounded - average)

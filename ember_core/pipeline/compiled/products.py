@@ -36,8 +36,8 @@ _NUMBER_BYTES = 8
 
 def padded(weight: ExactWeight) -> NDArray[np.float64]:
     """Return a weight `(V, N)` with columns of zeros up to a multiple of 8."""
-    whole = np.concatenate(weight.blocks)
-    return np.pad(whole, ((0, 0), (0, -whole.shape[1] % _PADDING)))
+    matrix = np.concatenate(weight.blocks)
+    return np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % _PADDING)))
 
 
 def _tile(rows: int, vectors: int) -> Any:
@@ -62,24 +62,24 @@ def _tile(rows: int, vectors: int) -> Any:
             """Return the address of an element, and the numbers from a row to the next."""
             contents = context.make_array(signature.args[position])(context, builder, array)
             width = cgutils.unpack_tuple(builder, contents.shape)[1]
-            place = builder.add(builder.mul(first_row, width), first_column)
-            return builder.gep(contents.data, [place]), width
+            address = builder.add(builder.mul(first_row, width), first_column)
+            return builder.gep(contents.data, [address]), width
 
         def word(number: int) -> Any:
             return ir.Constant(_WORD, number)
 
         tile = list(pairs(range(rows), range(vectors)))
-        sums = {place: cgutils.alloca_once(builder, vector) for place in tile}
-        for place in tile:
-            builder.store(ir.Constant(vector, None), sums[place])
+        sums = {address: cgutils.alloca_once(builder, vector) for address in tile}
+        for address in tile:
+            builder.store(ir.Constant(vector, None), sums[address])
         x_start, x_width = pointer(0, x, row, word(0))
         w_start, w_width = pointer(4, w, word(0), column)
         with cgutils.for_range_slice(builder, begin, end, word(1), intp=_WORD) as (term, _):
             w_row = builder.gep(w_start, [builder.mul(term, w_width)])
             weights = []
             for v in range(vectors):
-                place = builder.gep(w_row, [word(v * _LANES)])
-                weights.append(builder.load(builder.bitcast(place, vector.as_pointer())))
+                address = builder.gep(w_row, [word(v * _LANES)])
+                weights.append(builder.load(builder.bitcast(address, vector.as_pointer())))
                 weights[-1].align = _NUMBER_BYTES
             for r in range(rows):
                 offset = builder.add(builder.mul(word(r), x_width), term)
@@ -93,8 +93,8 @@ def _tile(rows: int, vectors: int) -> Any:
         out_start, out_width = pointer(6, out, word(0), column)
         for r, v in tile:
             offset = builder.add(builder.mul(word(r), out_width), word(v * _LANES))
-            place = builder.bitcast(builder.gep(out_start, [offset]), vector.as_pointer())
-            builder.store(builder.load(sums[r, v]), place).align = _NUMBER_BYTES
+            address = builder.bitcast(builder.gep(out_start, [offset]), vector.as_pointer())
+            builder.store(builder.load(sums[r, v]), address).align = _NUMBER_BYTES
         return context.get_dummy_value()
 
     return sum_tile

@@ -26,8 +26,8 @@ def _lanes(typing: Any, x: Any, begin: Any, n: Any) -> Any:
         contents = context.make_array(signature.args[0])(context, builder, array)
         vector = ir.VectorType(contents.data.type.pointee, _LANES)
 
-        def load(place: Any) -> Any:
-            pointer = builder.gep(contents.data, [place])
+        def load(position: Any) -> Any:
+            pointer = builder.gep(contents.data, [position])
             loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()))
             loaded.align = context.get_abi_sizeof(contents.data.type.pointee)
             return loaded
@@ -36,20 +36,20 @@ def _lanes(typing: Any, x: Any, begin: Any, n: Any) -> Any:
         end = builder.add(begin, n)
         head = builder.append_basic_block("head")
         body = builder.append_basic_block("body")
-        done = builder.append_basic_block("done")
+        end_block = builder.append_basic_block("done")
         second = builder.add(begin, ir.Constant(_WORD, _LANES))
         builder.branch(head)
         builder.position_at_end(head)
-        place, sums = builder.phi(_WORD), builder.phi(vector)
-        place.add_incoming(second, entry)
+        position, sums = builder.phi(_WORD), builder.phi(vector)
+        position.add_incoming(second, entry)
         sums.add_incoming(first, entry)
-        builder.cbranch(builder.icmp_signed("<", place, end), body, done)
+        builder.cbranch(builder.icmp_signed("<", position, end), body, end_block)
         builder.position_at_end(body)
-        more = builder.fadd(sums, load(place))
-        place.add_incoming(builder.add(place, ir.Constant(_WORD, _LANES)), body)
-        sums.add_incoming(more, body)
+        next_sums = builder.fadd(sums, load(position))
+        position.add_incoming(builder.add(position, ir.Constant(_WORD, _LANES)), body)
+        sums.add_incoming(next_sums, body)
         builder.branch(head)
-        builder.position_at_end(done)
+        builder.position_at_end(end_block)
         parts = [builder.extract_element(sums, ir.Constant(_LANE, i)) for i in range(_LANES)]
         while len(parts) > 1:
             parts = [builder.fadd(*parts[i : i + 2]) for i in range(0, len(parts), 2)]
@@ -64,11 +64,11 @@ _sum_of_lanes: Any = intrinsic(_lanes)
 @compiled
 def _sum_of_few(x: Any, begin: Any, n: Any) -> Any:
     """Return the sum of up to 128 numbers."""
-    whole = n - n % _LANES
+    even_count = n - n % _LANES
     total = x.dtype.type(-0.0)
-    if whole:
-        total = _sum_of_lanes(x, begin, whole)
-    for i in range(begin + whole, begin + n):
+    if even_count:
+        total = _sum_of_lanes(x, begin, even_count)
+    for i in range(begin + even_count, begin + n):
         total += x[i]
     return total
 
@@ -112,10 +112,10 @@ def pairwise_sum(x: Any, begin: Any, n: Any) -> Any:
         begin: Place of the first one.
         n: Count of these numbers.
     """
-    none = x.dtype.type(0.0)  # a sum begins at 0, so that it is never -0
+    zero = x.dtype.type(0.0)  # a sum begins at 0, so that it is never -0
     if n <= _FEW:
-        return none + _sum_of_few(x, begin, n)
-    return none + _sum_of_pairs(x, begin, n)
+        return zero + _sum_of_few(x, begin, n)
+    return zero + _sum_of_pairs(x, begin, n)
 
 
 @compiled
