@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ember_core import ops
+
 LARGEST_VALUE: Final = 1e150
 """Largest value that is used; its square is still a number."""
 
@@ -270,3 +272,19 @@ def _rectangular(values: Any) -> NDArray[Any]:
             "Values form a table. Expected rows of one length, (T, C). "
             f"Received: rows of lengths {sorted({np.size(row) for row in values})[:5]}."
         ) from None
+
+
+def is_foreign(x: Any) -> bool:
+    """Test for an array of another backend than NumPy."""
+    root = type(x).__module__.partition(".")[0]
+    return root != "numpy" and root in ops.available_backends()
+
+
+def on_host(x: Any) -> Any:
+    """Return an array of another backend as one of NumPy; anything else as it is."""
+    return ops.to_numpy(x) if is_foreign(x) else x
+
+
+def as_given(checked: Any, given: Any) -> Any:
+    """Return checked numbers on the backend and with the dtype that they were given on."""
+    return ops.to(checked.astype(ops.dtype(given)), like=given) if is_foreign(given) else checked

@@ -20,7 +20,15 @@ from ember_core import ops
 from ember_core.models import RBM
 from ember_core.nn import Module
 
-from .arguments import as_moments, as_times, as_values, in_channel_order
+from .arguments import (
+    as_given,
+    as_moments,
+    as_times,
+    as_values,
+    in_channel_order,
+    is_foreign,
+    on_host,
+)
 from .arrangements import ROW_ORDER, service_stages
 from .arrival import Arrival
 from .clock import Clock
@@ -346,10 +354,10 @@ class Pipeline(Module):
             ValueError: If values, times and state are not those of as many rows, values are no
                 numbers, or times are of another unit or not later than a key's last.
         """
-        if not _is_foreign(time_us):
+        if not is_foreign(time_us):
             time_us = as_moments(time_us)
             self._refuse_older(state, time_us)
-        if not _is_foreign(values):
+        if not is_foreign(values):
             values = in_channel_order(values, self.config.channels)
             values = as_values(values, len(time_us))
         observation = self.observe(state, values, time_us)
@@ -386,11 +394,11 @@ class Pipeline(Module):
                 unit, do not increase, or are not later than those of the state.
         """
         values = in_channel_order(values, self.config.channels)
-        time_us = _as_given(as_times(_on_host(time_us)), time_us)
-        values = _as_given(as_values(_on_host(values), len(time_us)), values)
+        time_us = as_given(as_times(on_host(time_us)), time_us)
+        values = as_given(as_values(on_host(values), len(time_us)), values)
         self._check(values, time_us, len(values))
         state = self.initial_state(1) if state is None else state
-        self._refuse_older(state, _on_host(time_us[:1]))
+        self._refuse_older(state, on_host(time_us[:1]))
         weights = self.rbm.weights.data
         target = {"backend": ops.backend_name(weights), "device": ops.device(weights)}
         values, time_us = ops.to(values, **target), ops.to(time_us, **target)
@@ -489,19 +497,3 @@ class Pipeline(Module):
             self.freeze()
         form = self._compiled.get("explain")
         return self.explainer.attribute(visible) if form is None else form(self.explainer, visible)
-
-
-def _is_foreign(x: Any) -> bool:
-    """Test for an array of another backend than NumPy."""
-    root = type(x).__module__.partition(".")[0]
-    return root != "numpy" and root in ops.available_backends()
-
-
-def _on_host(x: Any) -> Any:
-    """Return an array of another backend as one of NumPy; anything else as it is."""
-    return ops.to_numpy(x) if _is_foreign(x) else x
-
-
-def _as_given(checked: Any, given: Any) -> Any:
-    """Return checked numbers on the backend and with the dtype that they were given on."""
-    return ops.to(checked.astype(ops.dtype(given)), like=given) if _is_foreign(given) else checked

@@ -146,6 +146,7 @@ def test_a_worker_scores_and_ends_within_its_grace(
         return sum(map(float, counts))
 
     wait_until(lambda: absorbed() >= sum(sent), worker)
+    wait_until(lambda: "scores by its compiled stages" in worker.logs(), worker)
     grace = int(OURS["worker"]["stop_grace_period"].removesuffix("s"))
     assert worker.stop(grace) == 0, worker.logs()[-4000:]
     committed = kafka_client.committed_offsets(kafka.bootstrap, group, topic)
