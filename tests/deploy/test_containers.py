@@ -7,6 +7,7 @@ import re
 import socket
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.deploy.containers import (
 from tests.deploy.promql import DEPLOY
 from tests.deploy.test_compose import OURS
 
-MOST_MEGABYTES = 750
+MOST_MEGABYTES = 790
 """Size of the image with its base; docs/deploying.md says what takes it."""
 PARTITIONS, KEYS = 3, 13
 NO_RIGHTS = "0000000000000000"
@@ -51,7 +52,7 @@ def engine(image: str) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def volume(engine: Engine) -> Iterator[str]:
     """A volume with a model, made by the service of the compose file that makes it."""
-    name = f"{engine.image.rpartition(':')[2]}-volume"
+    name = f"ember-test-{uuid.uuid4().hex[:12]}"
     call("podman", "volume", "create", name)
     script = re.sub(r"\$\{\w+:-[^}]*\}", str(KEYS), OURS["model"]["command"][0])
     script = script.replace(f"--interval {KEYS}", "--interval 1 --rows 300")

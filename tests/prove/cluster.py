@@ -116,7 +116,7 @@ class Cluster:
         rekeyed: int = 0,
         *,
         control: bool = False,
-        compiled: bool = False,
+        compiled: bool | None = False,
         **checkpoint: Any,
     ) -> None:
         self.kafka, self.folder = kafka, folder
@@ -125,12 +125,14 @@ class Cluster:
         self.changelog = changelog_topic(GROUP, self.engine_topic)
         self.config = folder / "ember.toml"
         section = "".join(f"{k} = {json.dumps(v)}\n" for k, v in checkpoint.items())
+        # A release before may not know the setting.
+        stages = "" if compiled is None else f'compiled = "{"auto" if compiled else "off"}"\n'
         self.config.write_text(
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap}"\ngroup = "{GROUP}"\n'
             "session_timeout_seconds = 6\n"
             f'[input]\ntopics = ["{TOPIC}"]\nstart = "earliest"\n'
             f'{_REKEY if rekeyed else ""}[model]\npath = "{model}"\n'
-            f'compiled = "{"auto" if compiled else "off"}"\n'
+            f"{stages}"
             f"[checkpoint]\n{section}[control]\nenabled = {json.dumps(control)}\n"
             "[state]\nmax_keys = 100000\nstandby_replicas = 1\n"
             "snapshot_interval_seconds = 5\n[http]\nport = 0\n"

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 options.partitions,
                 options.rekeyed,
                 control=options.rules > 0,
-                compiled=options.compiled,
+                compiled=None if options.upgrades else options.compiled,
                 interval_seconds=0.4,
                 guarantee=options.guarantee,
             )
