@@ -130,7 +130,9 @@ class Engine:
     def remove_all(self) -> None:
         """Remove what was started."""
         for name in self.names:
-            call("podman", *_RUNTIME, "rm", "--force", "--time", "5", name, check=False)
+            call(
+                "podman", *_RUNTIME, "rm", "--force", "--volumes", "--time", "5", name, check=False
+            )
 
 
 def flags_of_service(service: Mapping[str, Any]) -> list[str]:

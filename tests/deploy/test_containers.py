@@ -82,7 +82,7 @@ def compose_flags(volume: str) -> list[str]:
 
 
 def chart_flags(volume: str) -> list[str]:
-    """Of the chart's StatefulSet: state and /tmp are emptyDirs, the model is a volume."""
+    """Of the chart's StatefulSet: state and /tmp are its own, the model is a volume."""
     helpers = (DEPLOY / "helm" / "ember-anomaly" / "templates" / "_helpers.tpl").read_text()
 
     def defined(name: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def chart_flags(volume: str) -> list[str]:
 
     flags = flags_of_pod(defined("ember.podSecurity"), defined("ember.containerSecurity"))
     mounts = ["-v", f"{volume}:/var/lib/ember/volume:ro", "--tmpfs", "/tmp"]
-    return [*flags, *mounts, "--tmpfs", "/var/lib/ember/state:mode=1777"]
+    return [*flags, *mounts, "-v", "/var/lib/ember/state"]
 
 
 def test_the_image_is_what_the_docs_say(engine: Engine) -> None:
