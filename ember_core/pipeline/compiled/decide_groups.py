@@ -17,13 +17,13 @@ from ember_core.pipeline.tail import Tail
 from .arrays import contiguous
 from .compiler import compiled
 from .curves import grid_place
-from .elementary import exp32
+from .elementary import exp32, larger
 from .group_motor import FIELDS as MOTOR_FIELDS
 from .group_motor import follow_group, group_numbers, motor_numbers
 from .joint_evidence import FIELDS as JOINT_FIELDS
 from .joint_evidence import follow_joint, joint_curves, joint_numbers
 from .tail import FIELDS as TAIL_FIELDS
-from .tail import follow_tail, larger, log_scores, tail_numbers
+from .tail import follow_tail, log_scores, tail_numbers
 
 _F = np.float32
 _ZERO, _ONE, _NEVER = _F(0.0), _F(1.0), _F(NEVER)

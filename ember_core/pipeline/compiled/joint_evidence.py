@@ -11,7 +11,7 @@ from ember_core.pipeline.evidence.joint_evidence import FAR, LN2, SCORES, SMALLE
 
 from .arrays import contiguous
 from .compiler import compiled
-from .tail import larger, smaller
+from .elementary import larger, smaller
 
 FIELDS = ("joint_anchor", "joint_mid", "joint_size", "joint_extreme")
 """Fields of the stage, in the order in which compiled functions take them; the first one moves."""

@@ -9,7 +9,7 @@ import numpy as np
 from ember_core.pipeline.tail import HALF, LN10, MAX_SEVERITY, MIN_EXCESS, QUANTILE, TOP, Tail
 
 from .compiler import compiled
-from .elementary import log32
+from .elementary import larger, log32, smaller
 
 FIELDS = ("tail_mid", "tail_high", "tail_excess", "tail_held")
 """Fields of the tail, in the order in which compiled functions take them."""
@@ -25,18 +25,6 @@ _LEAST_SCORE = _F(1e-3)
 def tail_numbers(tail: Tail) -> tuple[float, float, float]:
     """Return a tail's two rates, and the rows after which it learns an alarm."""
     return tail.rate, tail.accept_rate, float(tail.freeze_rows)
-
-
-@compiled
-def larger(a: Any, b: Any) -> Any:
-    """Return `np.maximum` of two numbers: NaN where one is."""
-    return a if a >= b or a != a else b
-
-
-@compiled
-def smaller(a: Any, b: Any) -> Any:
-    """Return `np.minimum` of two numbers: NaN where one is."""
-    return a if a <= b or a != a else b
 
 
 @compiled
